@@ -31,6 +31,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("memmap2", &["fs/"]),
     ("roaring", &["index/", "table/", "database/", "planner/"]),
     ("simsimd", &["distance/"]),
+    ("encoding_rs", &["functions/encodings.rs"]),
     ("rust_stemmers", &["fulltext/"]),
     ("unicode_properties", &["fulltext/"]),
     // A correlated subquery is run to its end inside a call of a function, which is not asynchronous.

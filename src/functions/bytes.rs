@@ -5,6 +5,7 @@ use std::sync::Arc;
 use datafusion::logical_expr::ScalarUDF;
 
 use crate::error::{Error, Result, SqlState};
+use crate::functions::encodings::Encoding;
 use crate::functions::texts::behind;
 use crate::functions::value::{Definition, functions as build, strict};
 use crate::types::Value;
@@ -36,24 +37,15 @@ fn definitions() -> Vec<Definition> {
             }))
         }),
         strict("convert_from(bytea, text) text", |v| {
-            of_server(text(&v[1]))?;
-            String::from_utf8(bytes(&v[0]).to_vec()).map(Value::Text).map_err(|error| {
-                let (valid, all) = (error.utf8_error().valid_up_to(), error.as_bytes());
-                let length = error.utf8_error().error_len().unwrap_or(all.len() - valid);
-                let shown: Vec<String> =
-                    all[valid..valid + length].iter().map(|byte| format!("0x{byte:02x}")).collect();
-                let message = format!("invalid byte sequence for encoding \"UTF8\": {}", shown.join(" "));
-                Error::new(SqlState("22021"), message)
-            })
+            Ok(Value::Text(encoding("source", text(&v[1]))?.decode(bytes(&v[0]))?.into_owned()))
         }),
         strict("convert_to(text, text) bytea", |v| {
-            of_server(text(&v[1]))?;
-            Ok(Value::Bytea(text(&v[0]).as_bytes().to_vec()))
+            Ok(Value::Bytea(encoding("destination", text(&v[1]))?.encode(text(&v[0]))?.into_owned()))
         }),
         strict("convert(bytea, text, text) bytea", |v| {
-            of_server(text(&v[1]))?;
-            of_server(text(&v[2]))?;
-            Ok(v[0].clone())
+            let from = encoding("source", text(&v[1]))?;
+            let to = encoding("destination", text(&v[2]))?;
+            Ok(Value::Bytea(to.encode(&from.decode(bytes(&v[0]))?)?.into_owned()))
         }),
         strict("get_byte(bytea, int4) int4", |v| {
             let bytes = bytes(&v[0]);
@@ -227,12 +219,11 @@ fn no_encoding(name: &str) -> Error {
     invalid(format!("unrecognized encoding: \"{name}\""))
 }
 
-/// Texts are UTF-8 here, and are converted to nothing else.
-fn of_server(encoding: &str) -> Result<()> {
-    match encoding.to_ascii_lowercase().replace(['-', '_'], "").as_str() {
-        "utf8" | "unicode" => Ok(()),
-        _ => Err(Error::unsupported(format!("the encoding \"{encoding}\""))),
-    }
+/// The encoding that convert() and its like name; `what` it is to them.
+fn encoding(what: &str, name: &str) -> Result<Encoding> {
+    Encoding::find(name).ok_or_else(|| {
+        Error::new(SqlState::INVALID_PARAMETER_VALUE, format!("invalid {what} encoding name \"{name}\""))
+    })
 }
 
 fn to_base64(bytes: &[u8]) -> String {

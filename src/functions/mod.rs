@@ -72,6 +72,8 @@ pub mod money;
 pub mod bits;
 // Functions of bytea.
 pub mod bytes;
+// Encodings of clients.
+pub mod encodings;
 // varchar, char(n) and text.
 pub mod characters;
 // citext's keys, and the functions that its module overloads.

@@ -154,7 +154,7 @@ impl Connection {
     }
 
     async fn handle(&mut self, Frame { kind, body }: Frame) -> Result<Flow, WireError> {
-        let message = match Message::read(kind, &body) {
+        let message = match Message::read(kind, &body, self.wire.encoding()) {
             Ok(Message::Terminate) => return Ok(Flow::End),
             Ok(Message::Sync) => {
                 self.sync().await?;
@@ -162,7 +162,7 @@ impl Connection {
             }
             _ if self.skipping => return Ok(Flow::Continue),
             Ok(Message::Query(sql)) => {
-                self.query(sql).await?;
+                self.query(&sql).await?;
                 return Ok(Flow::Continue);
             }
             Ok(Message::FunctionCall(call)) => {
@@ -259,7 +259,11 @@ impl Connection {
             backend::notice(&mut self.wire.output, &notice);
         }
         for (name, value) in self.session.take_parameter_changes() {
+            let is_encoding = name == "client_encoding";
             backend::parameter_status(&mut self.wire.output, name, value);
+            if is_encoding {
+                self.wire.set_encoding(self.session.encoding());
+            }
         }
     }
 
@@ -291,7 +295,7 @@ impl Connection {
                 if rows.is_binary() {
                     portal.formats = vec![Format::Binary];
                 }
-                backend::row_description(&mut self.wire.output, &rows.columns, &portal.formats);
+                self.describe(&rows.columns, &portal.formats)?;
             }
             let outcome = self.answer(&mut portal, response, usize::MAX).await?;
             drop(portal);
@@ -347,7 +351,7 @@ impl Connection {
         self.session.lend_cursor(name, &mut rows, &portal.prepared);
         let outcome = self.prepare_and_run(statement).await;
         if self.session.return_cursor(name, &mut rows)? && outcome.is_ok() {
-            portal.resume(rows, self.session.look());
+            portal.resume(rows, self.session.look(), self.wire.encoding());
         }
         outcome
     }
@@ -379,11 +383,11 @@ impl Connection {
     async fn extended(&mut self, message: Message<'_>) -> Result<(), Failure> {
         match message {
             Message::Bind(bind) => self.bind(bind)?,
-            Message::Execute { portal, rows_max } => self.execute(portal, rows_max).await?,
-            Message::Parse { name, sql, types } => self.parse(name, sql, &types)?,
-            Message::Describe { target: Target::Statement, name } => self.describe_statement(name)?,
-            Message::Describe { target: Target::Portal, name } => self.describe_portal(name)?,
-            Message::Close { target, name } => self.close(target, name),
+            Message::Execute { portal, rows_max } => self.execute(&portal, rows_max).await?,
+            Message::Parse { name, sql, types } => self.parse(&name, &sql, &types)?,
+            Message::Describe { target: Target::Statement, name } => self.describe_statement(&name)?,
+            Message::Describe { target: Target::Portal, name } => self.describe_portal(&name)?,
+            Message::Close { target, name } => self.close(target, &name),
             Message::Flush => self.wire.flush().await?,
             Message::Password => {
                 return Err(Error::new(SqlState::PROTOCOL_VIOLATION, "unexpected password message").into());
@@ -426,10 +430,10 @@ impl Connection {
     }
 
     fn bind(&mut self, bind: Bind<'_>) -> Result<()> {
-        let prepared = self.session.saved_statement(bind.statement)?;
+        let prepared = self.session.saved_statement(&bind.statement)?;
         check_bind(&bind, &prepared)?;
         let is_taken =
-            self.portals.contains(bind.portal) || self.session.cursor_columns(bind.portal).is_some();
+            self.portals.contains(&bind.portal) || self.session.cursor_columns(&bind.portal).is_some();
         if !bind.portal.is_empty() && is_taken {
             return Err(Error::new(
                 SqlState::DUPLICATE_CURSOR,
@@ -437,25 +441,25 @@ impl Connection {
             ));
         }
         let started = Instant::now();
-        let bound = decode::parameters(&prepared.param_types, &bind, self.session.look())?;
+        let bound =
+            decode::parameters(&prepared.param_types, &bind, self.session.look(), self.wire.encoding())?;
         let prepared = match &bound.other_types {
             None => prepared,
             Some(types) => self.session.prepare_again(&prepared, types)?,
         };
         let mut portal = Portal::new(prepared, bound.values, bind.result_formats);
         portal.spent.bind = started.elapsed();
-        self.portals.insert(bind.portal, portal);
+        self.portals.insert(&bind.portal, portal);
         backend::bind_complete(&mut self.wire.output);
         Ok(())
     }
 
     fn describe_statement(&mut self, name: &str) -> Result<()> {
         let prepared = self.session.saved_statement(name)?;
-        let out = &mut self.wire.output;
-        backend::parameter_description(out, prepared.param_oids());
+        backend::parameter_description(&mut self.wire.output, prepared.param_oids());
         match &prepared.columns {
-            Some(columns) => backend::row_description(out, columns, &[]),
-            None => backend::no_data(out),
+            Some(columns) => self.describe(columns, &[])?,
+            None => backend::no_data(&mut self.wire.output),
         }
         Ok(())
     }
@@ -463,16 +467,20 @@ impl Connection {
     /// Cursors are portals too: psycopg asks what the rows of one that DECLARE opened will be.
     fn describe_portal(&mut self, name: &str) -> Result<()> {
         if let Some(columns) = self.session.cursor_columns(name) {
-            backend::row_description(&mut self.wire.output, &columns, &[]);
-            return Ok(());
+            return self.describe(&columns, &[]);
         }
         let portal = self.portals.get(name)?;
-        let out = &mut self.wire.output;
         match &portal.prepared.columns {
-            Some(columns) => backend::row_description(out, columns, &portal.formats),
-            None => backend::no_data(out),
+            Some(columns) => describe(&mut self.wire, columns, &portal.formats),
+            None => {
+                backend::no_data(&mut self.wire.output);
+                Ok(())
+            }
         }
-        Ok(())
+    }
+
+    fn describe(&mut self, columns: &[OutputColumn], formats: &[Format]) -> Result<()> {
+        describe(&mut self.wire, columns, formats)
     }
 
     fn close(&mut self, target: Target, name: &str) {
@@ -531,7 +539,8 @@ impl Connection {
     ) -> Result<Outcome, Failure> {
         let tag = match response {
             Response::Rows(rows) => {
-                let rows = RowsInFlight::new(rows, &portal.formats, self.session.look());
+                let rows =
+                    RowsInFlight::new(rows, &portal.formats, self.session.look(), self.wire.encoding());
                 return self.send_rows(portal, rows, rows_max).await;
             }
             Response::Done { tag } => {
@@ -587,6 +596,15 @@ impl Connection {
             self.wire.flush_if_full().await?;
         }
     }
+}
+
+/// Says what rows will have; 22P05 for names that the client's encoding does not have.
+fn describe(wire: &mut Wire, columns: &[OutputColumn], formats: &[Format]) -> Result<()> {
+    for column in columns {
+        wire.encoding().encode(&column.name)?;
+    }
+    backend::row_description(&mut wire.output, columns, formats);
+    Ok(())
 }
 
 fn no_rows(columns: Arc<[OutputColumn]>) -> Rows {

@@ -42,9 +42,9 @@ impl Connection {
                     return Err(Failure::Wire(WireError::Io(std::io::ErrorKind::UnexpectedEof.into())));
                 }
             };
-            match Message::read(frame.kind, &frame.body)? {
+            match Message::read(frame.kind, &frame.body, self.wire.encoding())? {
                 Message::CopyDone => return Ok(self.session.copy_done().await?),
-                Message::CopyFail(reason) => return Err(self.session.copy_fail(reason).await.into()),
+                Message::CopyFail(reason) => return Err(self.session.copy_fail(&reason).await.into()),
                 // Clients that do not know COPY send these behind their Execute.
                 Message::Flush | Message::Sync => {}
                 _ => return Err(unexpected_in_copy(frame.kind).into()),

@@ -15,6 +15,7 @@ use arrow::array::*;
 use bytes::BufMut;
 
 use crate::error::{Error, Result, SqlState};
+use crate::functions::encodings::{Encoding, binary as encodings};
 use crate::server::frontend::{Format, format_of};
 use crate::sql::OutputColumn;
 use crate::types::arrow::lists;
@@ -29,6 +30,7 @@ const BUFFER_BYTES: usize = 64 << 10;
 pub struct RowEncoder {
     columns: Vec<(Type, Format)>,
     look: Look,
+    client: Encoding,
 }
 
 /// A batch whose columns have been recognised.
@@ -46,6 +48,8 @@ impl RowSource {
 struct Column {
     format: Format,
     cells: Cells,
+    /// The client's encoding if it is another, and the type.
+    recoded: Option<(Encoding, Type)>,
 }
 
 /// The arrays that are written without a detour; `data_type` in `types::arrow` is the table they come from.
@@ -67,9 +71,9 @@ enum Cells {
 }
 
 impl RowEncoder {
-    pub fn new(columns: &[OutputColumn], formats: &[Format], look: Look) -> RowEncoder {
+    pub fn new(columns: &[OutputColumn], formats: &[Format], look: Look, client: Encoding) -> RowEncoder {
         let column = |(index, column): (usize, &OutputColumn)| (column.ty.clone(), format_of(formats, index));
-        RowEncoder { columns: columns.iter().enumerate().map(column).collect(), look }
+        RowEncoder { columns: columns.iter().enumerate().map(column).collect(), look, client }
     }
 
     /// Recognises the columns of a batch.
@@ -85,7 +89,12 @@ impl RowEncoder {
             .columns
             .iter()
             .zip(batch.columns())
-            .map(|((ty, format), array)| Ok(Column { format: *format, cells: Cells::new(ty, array)? }))
+            .map(|((ty, format), array)| {
+                let cells = Cells::new(ty, array)?;
+                let has_text = *format == Format::Text || encodings::has_text(ty);
+                let recoded = (has_text && !self.client.is_ours()).then(|| (self.client, ty.clone()));
+                Ok(Column { format: *format, cells, recoded })
+            })
             .collect::<Result<_>>()?;
         Ok(RowSource { columns, rows: batch.num_rows() })
     }
@@ -199,6 +208,13 @@ impl Column {
             Format::Binary => self.binary(row, out)?,
             Format::Text => self.text(row, look, out)?,
         }
+        match &self.recoded {
+            None => {}
+            Some((client, ty)) if self.format == Format::Binary => {
+                encodings::send_from(ty, out, start + 4, *client)?;
+            }
+            Some((client, _)) => client.encode_from(out, start + 4)?,
+        }
         patch_length(out, start, 4)
     }
 
@@ -280,7 +296,7 @@ mod tests {
 
     fn encode(formats: &[Format]) -> Vec<u8> {
         let columns = [column("id", Type::Int8), column("name", Type::Text), column("v", Type::Vector(None))];
-        let encoder = RowEncoder::new(&columns, formats, Look::PLAIN);
+        let encoder = RowEncoder::new(&columns, formats, Look::PLAIN, Encoding::UTF8);
         let source = encoder.open(batch()).expect("known columns");
         let mut out = Vec::new();
         assert_eq!(encoder.write(&source, 0..2, &mut out).expect("rows"), 2);
@@ -314,7 +330,7 @@ mod tests {
 
     #[test]
     fn a_full_buffer_stops_between_rows() {
-        let encoder = RowEncoder::new(&[column("t", Type::Text)], &[], Look::PLAIN);
+        let encoder = RowEncoder::new(&[column("t", Type::Text)], &[], Look::PLAIN, Encoding::UTF8);
         let text = "x".repeat(BUFFER_BYTES);
         let texts: ArrayRef = Arc::new(StringArray::from(vec![text.as_str(); 3]));
         let batch = RecordBatch::try_from_iter([("t", texts)]).expect("one column");

@@ -4,23 +4,25 @@
 //! replaces bad UTF-8; a server reads what strangers send, so these ten small readers are ours. Every failure is
 //! an ERROR with the frame already consumed: the session goes on.
 
+use std::borrow::Cow;
+
 use crate::error::{Error, Result, SqlState};
-use crate::types::binary::utf8;
+use crate::functions::encodings::Encoding;
 
 /// A message of the client after startup; names are empty for the unnamed statement or portal.
 pub enum Message<'a> {
-    Query(&'a str),
-    Parse { name: &'a str, sql: &'a str, types: Vec<u32> },
+    Query(Cow<'a, str>),
+    Parse { name: Cow<'a, str>, sql: Cow<'a, str>, types: Vec<u32> },
     Bind(Bind<'a>),
-    Describe { target: Target, name: &'a str },
-    Execute { portal: &'a str, rows_max: i32 },
-    Close { target: Target, name: &'a str },
+    Describe { target: Target, name: Cow<'a, str> },
+    Execute { portal: Cow<'a, str>, rows_max: i32 },
+    Close { target: Target, name: Cow<'a, str> },
     Flush,
     Sync,
     Terminate,
     CopyData,
     CopyDone,
-    CopyFail(&'a str),
+    CopyFail(Cow<'a, str>),
     FunctionCall(FunctionCall<'a>),
     Password,
 }
@@ -34,8 +36,8 @@ pub enum Target {
 
 /// The Bind message; parameters are read by [`Bind::parameters`].
 pub struct Bind<'a> {
-    pub portal: &'a str,
-    pub statement: &'a str,
+    pub portal: Cow<'a, str>,
+    pub statement: Cow<'a, str>,
     pub parameters: Vec<Parameter<'a>>,
     pub result_formats: Vec<Format>,
 }
@@ -86,8 +88,9 @@ pub fn format_of(formats: &[Format], index: usize) -> Format {
 }
 
 impl<'a> Message<'a> {
-    pub fn read(kind: u8, body: &'a [u8]) -> Result<Message<'a>> {
-        let mut body = Body(body);
+    /// `client` is what its strings are in.
+    pub fn read(kind: u8, body: &'a [u8], client: Encoding) -> Result<Message<'a>> {
+        let mut body = Body { rest: body, client };
         let message = match kind {
             b'Q' => Message::Query(body.string()?),
             b'P' => {
@@ -146,13 +149,18 @@ impl<'a> FunctionCall<'a> {
 }
 
 /// The rest of a message body.
-struct Body<'a>(&'a [u8]);
+struct Body<'a> {
+    rest: &'a [u8],
+    client: Encoding,
+}
 
 impl<'a> Body<'a> {
     fn bytes(&mut self, count: usize) -> Result<&'a [u8]> {
-        let (head, rest) =
-            self.0.split_at_checked(count).ok_or_else(|| violation("insufficient data left in message"))?;
-        self.0 = rest;
+        let (head, rest) = self
+            .rest
+            .split_at_checked(count)
+            .ok_or_else(|| violation("insufficient data left in message"))?;
+        self.rest = rest;
         Ok(head)
     }
 
@@ -170,13 +178,15 @@ impl<'a> Body<'a> {
         Format::from_code(self.u16()? as i16)
     }
 
-    /// A zero-terminated string, in UTF-8.
-    fn string(&mut self) -> Result<&'a str> {
+    /// A zero-terminated string; no encoding has zeros inside of characters.
+    fn string(&mut self) -> Result<Cow<'a, str>> {
         let end =
-            self.0.iter().position(|b| *b == 0).ok_or_else(|| violation("invalid string in message"))?;
+            self.rest.iter().position(|b| *b == 0).ok_or_else(|| violation("invalid string in message"))?;
         let bytes = self.bytes(end)?;
         self.bytes(1)?;
-        utf8(bytes)
+        // Encodings live as long as the program, and bytes as long as the message.
+        let client = self.client;
+        client.decode(bytes)
     }
 
     /// A length and that many bytes; a negative length is NULL.
@@ -207,7 +217,7 @@ impl<'a> Body<'a> {
 
     /// `count`, if that many items of at least `bytes` each can still be in the message.
     fn plausible(&self, count: usize, bytes: usize) -> Result<usize> {
-        if count * bytes > self.0.len() {
+        if count * bytes > self.rest.len() {
             return Err(violation("insufficient data left in message"));
         }
         Ok(count)
@@ -222,7 +232,7 @@ impl<'a> Body<'a> {
     }
 
     fn end(self) -> Result<()> {
-        if self.0.is_empty() { Ok(()) } else { Err(violation("invalid message format")) }
+        if self.rest.is_empty() { Ok(()) } else { Err(violation("invalid message format")) }
     }
 }
 
@@ -239,8 +249,8 @@ mod tests {
     #[test]
     fn bind_reads_formats_and_nulls() {
         let body = b"p\0s\0\0\x01\0\x01\0\x02\0\0\0\x02hi\xff\xff\xff\xff\0\x02\0\0\0\x01";
-        let Ok(Message::Bind(bind)) = Message::read(b'B', body) else { panic!("not a Bind") };
-        assert_eq!((bind.portal, bind.statement), ("p", "s"));
+        let Ok(Message::Bind(bind)) = Message::read(b'B', body, Encoding::UTF8) else { panic!("not a Bind") };
+        assert_eq!((&*bind.portal, &*bind.statement), ("p", "s"));
         assert_eq!(bind.parameters[0].bytes, Some(&b"hi"[..]));
         assert_eq!(bind.parameters[1].bytes, None);
         assert_eq!(bind.parameters[1].format, Format::Binary);
@@ -249,11 +259,11 @@ mod tests {
 
     #[test]
     fn a_count_without_its_items_is_refused() {
-        let error = Message::read(b'B', b"\0\0\xff\xff").err().expect("a short body");
+        let error = Message::read(b'B', b"\0\0\xff\xff", Encoding::UTF8).err().expect("a short body");
         assert_eq!(error.state(), SqlState::PROTOCOL_VIOLATION);
-        let error = Message::read(b'Q', b"select 1\0x").err().expect("bytes behind the end");
+        let error = Message::read(b'Q', b"select 1\0x", Encoding::UTF8).err().expect("bytes behind the end");
         assert_eq!(error.message(), "invalid message format");
-        let error = Message::read(b'Q', b"\xe4\0").err().expect("Latin-1");
+        let error = Message::read(b'Q', b"\xe4\0", Encoding::UTF8).err().expect("Latin-1");
         assert_eq!(error.state(), SqlState::CHARACTER_NOT_IN_REPERTOIRE);
     }
 
@@ -261,13 +271,13 @@ mod tests {
         /// Whatever a client sends, reading it answers.
         #[test]
         fn no_body_panics(kind in any::<u8>(), body in proptest::collection::vec(any::<u8>(), 0..64)) {
-            let _ = Message::read(kind, &body);
+            let _ = Message::read(kind, &body, Encoding::UTF8);
         }
 
         #[test]
         fn no_truncated_bind_panics(cut in 0usize..30) {
             let body = b"p\0s\0\0\x01\0\x01\0\x02\0\0\0\x02hi\xff\xff\xff\xff\0\x02\0\0\0\x01";
-            let _ = Message::read(b'B', &body[..cut.min(body.len())]);
+            let _ = Message::read(b'B', &body[..cut.min(body.len())], Encoding::UTF8);
         }
     }
 }

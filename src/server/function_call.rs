@@ -6,6 +6,7 @@
 use futures::stream::StreamExt;
 
 use crate::error::{Error, Result, SqlState};
+use crate::functions::encodings::Encoding;
 use crate::server::connection::{Connection, Failure};
 use crate::server::decode;
 use crate::server::encode::RowEncoder;
@@ -27,11 +28,12 @@ impl Connection {
     async fn run_function(&mut self, call: &FunctionCall<'_>) -> Result<(), Failure> {
         self.session.check_not_failed(None)?;
         let prepared = self.session.prepare_call(call.function)?;
-        let arguments = arguments(call, &prepared, self.session.look())?;
+        let arguments = arguments(call, &prepared, self.session.look(), self.wire.encoding())?;
         let Response::Rows(mut rows) = self.session.execute(&prepared, arguments).await? else {
             return Err(Error::internal("a call of a function has no result").into());
         };
-        let encoder = RowEncoder::new(&rows.columns, &[call.result], self.session.look());
+        let encoder =
+            RowEncoder::new(&rows.columns, &[call.result], self.session.look(), self.wire.encoding());
         let mut answer = Vec::new();
         loop {
             let next = tokio::select! {
@@ -53,7 +55,12 @@ impl Connection {
     }
 }
 
-fn arguments(call: &FunctionCall<'_>, prepared: &Prepared, look: Look) -> Result<Vec<Value>> {
+fn arguments(
+    call: &FunctionCall<'_>,
+    prepared: &Prepared,
+    look: Look,
+    client: Encoding,
+) -> Result<Vec<Value>> {
     let (given, needed) = (call.arguments.len(), prepared.param_types.len());
     if given != needed {
         let message =
@@ -61,5 +68,5 @@ fn arguments(call: &FunctionCall<'_>, prepared: &Prepared, look: Look) -> Result
         return Err(Error::new(SqlState::PROTOCOL_VIOLATION, message));
     }
     let decoded = prepared.param_types.iter().zip(&call.arguments);
-    decoded.map(|(ty, argument)| decode::value(ty, argument, look)).collect()
+    decoded.map(|(ty, argument)| decode::value(ty, argument, look, client)).collect()
 }

@@ -16,6 +16,7 @@ mod frontend;
 mod function_call;
 mod listener;
 mod portal;
+mod recode;
 mod startup;
 mod wire;
 

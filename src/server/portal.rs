@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 
 use crate::error::{Error, Result, SqlState};
+use crate::functions::encodings::Encoding;
 use crate::server::encode::{RowEncoder, RowSource};
 use crate::server::frontend::Format;
 use crate::sql::{Prepared, Rows, Spent};
@@ -53,8 +54,8 @@ impl Portal {
     }
 
     /// Goes on with these rows.
-    pub fn resume(&mut self, rows: Rows, look: Look) {
-        let rows = RowsInFlight::new(rows, &self.formats, look);
+    pub fn resume(&mut self, rows: Rows, look: Look, client: Encoding) {
+        let rows = RowsInFlight::new(rows, &self.formats, look, client);
         self.suspend(rows);
     }
 
@@ -75,9 +76,9 @@ pub struct RowsInFlight {
 }
 
 impl RowsInFlight {
-    /// Values are shown as `look` says.
-    pub fn new(stream: Rows, formats: &[Format], look: Look) -> RowsInFlight {
-        let encoder = RowEncoder::new(&stream.columns, formats, look);
+    /// Values are shown as `look` says, in the client's encoding.
+    pub fn new(stream: Rows, formats: &[Format], look: Look, client: Encoding) -> RowsInFlight {
+        let encoder = RowEncoder::new(&stream.columns, formats, look, client);
         RowsInFlight { stream, encoder, batch: None, sent: 0 }
     }
 

@@ -18,6 +18,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::error::{Error, SqlState};
+use crate::functions::encodings::Encoding;
+use crate::server::recode;
 
 /// Room made in the input buffer before a read; a prepared query with a 1,536-dimensional vector fits.
 const READ_BYTES: usize = 16 << 10;
@@ -79,6 +81,10 @@ pub struct Wire {
     /// Messages not yet written; encoders append to it.
     pub output: Vec<u8>,
     message_bytes_max: usize,
+    /// What the client reads and writes.
+    encoding: Encoding,
+    /// How much of the output is in it already.
+    encoded: usize,
     /// [`Wire::next`] has read from the socket since this was last set to false.
     pub waited: bool,
     /// What is still to come of a CopyData frame that is being handed out in pieces.
@@ -103,6 +109,8 @@ impl Wire {
             input,
             output: Vec::with_capacity(4096),
             message_bytes_max,
+            encoding: Encoding::UTF8,
+            encoded: 0,
             waited: false,
             copy_remaining: 0,
             skipping: None,
@@ -209,6 +217,17 @@ impl Wire {
         self.stream.read_buf(&mut self.input).await
     }
 
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    /// What comes from here on is in another encoding.
+    pub fn set_encoding(&mut self, encoding: Encoding) {
+        recode::messages(&mut self.output, self.encoded, self.encoding);
+        self.encoded = self.output.len();
+        self.encoding = encoding;
+    }
+
     /// Writes what has gathered if it is worth a system call.
     pub async fn flush_if_full(&mut self) -> io::Result<()> {
         if self.output.len() >= WRITE_BYTES { self.flush().await } else { Ok(()) }
@@ -218,8 +237,11 @@ impl Wire {
         if self.output.is_empty() {
             return Ok(());
         }
+        recode::messages(&mut self.output, self.encoded, self.encoding);
+        self.encoded = self.output.len();
         self.stream.write_all(&self.output).await?;
         self.output.clear();
+        self.encoded = 0;
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::error::{Error, SqlState};
+use crate::functions::encodings::Encoding;
 use crate::sql::statement::*;
 use crate::sql::utility::boolean_option;
 use crate::sql::words::{Parsed, Words};
@@ -80,7 +81,7 @@ fn copy_option(w: &mut Words, options: &mut CopyOptions) -> Parsed<()> {
         "FORCE_QUOTE" => options.force_quote = forced_columns(w)?,
         "FORCE_NOT_NULL" => options.force_not_null = forced_columns(w)?,
         "FORCE_NULL" => options.force_null = forced_columns(w)?,
-        "ENCODING" => copy_encoding(&w.string()?)?,
+        "ENCODING" => options.encoding = Some(copy_encoding(&w.string()?)?),
         "FREEZE" => {
             boolean_option(w, "freeze")?;
         }
@@ -116,10 +117,14 @@ fn copy_format(w: &mut Words) -> Parsed<CopyEncoding> {
     }
 }
 
-fn copy_encoding(name: &str) -> Parsed<()> {
-    match name.to_uppercase().replace('-', "").as_str() {
-        "UTF8" | "UNICODE" | "SQL_ASCII" => Ok(()),
-        _ => Err(Error::unsupported(format!("COPY with encoding \"{name}\", other than UTF8,")).into()),
+fn copy_encoding(name: &str) -> Parsed<Encoding> {
+    match Encoding::find(name) {
+        Some(encoding) if encoding.is_supported() => Ok(encoding),
+        Some(encoding) => Err(encoding.unsupported().into()),
+        None => {
+            let message = "argument to option \"encoding\" must be a valid encoding name";
+            Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message).into())
+        }
     }
 }
 
@@ -158,7 +163,7 @@ fn old_copy_options(w: &mut Words, options: &mut CopyOptions) -> Parsed<()> {
         } else if w.accept("FORCE NULL") {
             options.force_null = old_forced_columns(w)?;
         } else if w.accept("ENCODING") {
-            copy_encoding(&w.string()?)?;
+            options.encoding = Some(copy_encoding(&w.string()?)?);
         } else if !w.accept("FREEZE") {
             return Ok(());
         }

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 
 use crate::catalog::{Catalog, Oid};
 use crate::error::{Error, Result, SqlState};
+use crate::functions::encodings::Encoding;
 use crate::locks::Span;
 use crate::sql::arguments;
 use crate::sql::backslashes::{self, Rules};
@@ -164,6 +165,11 @@ impl Session {
     /// How its results are shown.
     pub fn look(&self) -> Look {
         self.shared.look()
+    }
+
+    /// What its client reads and writes.
+    pub fn encoding(&self) -> Encoding {
+        self.shared.encoding()
     }
 
     /// `options` are the startup packet's parameters other than user and database (names of settings, and `options`

@@ -5,6 +5,7 @@
 
 use crate::error::{Error, Result, SqlState};
 use crate::fulltext::Config;
+use crate::functions::encodings::Encoding;
 use crate::sql::settings::Id;
 use crate::types::{DateStyle, IntervalStyle, Zone};
 
@@ -235,7 +236,7 @@ pub static LIST: &[Setting] = &[
         "client_encoding",
         CLIENT,
         checked("UTF8", client_encoding),
-        "The client's character set; UTF8 only.",
+        "The client's character set.",
     )
     .reported(),
     setting(
@@ -722,6 +723,7 @@ pub mod id {
     pub const ARCHIVE_DIR: Id = id_of("archive_dir");
     pub const ARCHIVE_TIMEOUT: Id = id_of("archive_timeout");
     pub const AUTOVACUUM: Id = id_of("autovacuum");
+    pub const CLIENT_ENCODING: Id = id_of("client_encoding");
     pub const AUTOVACUUM_NAPTIME: Id = id_of("autovacuum_naptime");
     pub const AUTOVACUUM_VACUUM_SCALE_FACTOR: Id = id_of("autovacuum_vacuum_scale_factor");
     pub const AUTOVACUUM_VACUUM_THRESHOLD: Id = id_of("autovacuum_vacuum_threshold");
@@ -803,13 +805,16 @@ fn application_name(text: &str) -> Result<String> {
 }
 
 fn client_encoding(text: &str) -> Result<String> {
-    // As PostgreSQL's clean_encoding_name(): asyncpg sends "'utf-8'".
-    let letters: String = text.chars().filter(char::is_ascii_alphanumeric).collect();
-    match letters.to_uppercase().as_str() {
-        "UTF8" | "UNICODE" | "" => Ok("UTF8".into()),
-        // Bytes without a meaning; ours are UTF-8.
-        "SQLASCII" => Ok("SQL_ASCII".into()),
-        _ => Err(Error::unsupported(format!("client encoding \"{text}\", other than UTF8,"))),
+    match Encoding::find(text) {
+        Some(encoding) if encoding.is_supported() => Ok(encoding.name().into()),
+        found => {
+            let message = format!("invalid value for parameter \"client_encoding\": \"{text}\"");
+            let Some(encoding) = found else {
+                return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+            };
+            let detail = format!("Conversion between {} and UTF8 is not supported.", encoding.name());
+            Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).detail(detail))
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use crate::catalog::{Catalog, Oid, Relation, Sequence, TEMPORARY_SCHEMA, Table, View};
 use crate::database::Transaction;
 use crate::error::{Error, Result, SqlState};
+use crate::functions::encodings::Encoding;
 use crate::locks::{AdvisoryKey, Mode, Span};
 use crate::planner::bindings::{SessionContext, Timing};
 use crate::planner::environment::Environment;
@@ -105,6 +106,12 @@ impl Shared {
     /// How the session wants values to be shown.
     pub fn look(&self) -> Look {
         self.settings.lock().look()
+    }
+
+    /// The client's encoding.
+    pub fn encoding(&self) -> Encoding {
+        // What is set has been found before.
+        Encoding::find(&self.settings.lock().text(id::CLIENT_ENCODING)).unwrap_or(Encoding::UTF8)
     }
 
     /// What the session's statements are planned in.

@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::ast::{self, Expr};
 
 use crate::catalog::{Deferral, OnCommit, ReferentialAction, Strategy};
 use crate::database::BackupOptions;
+use crate::functions::encodings::Encoding;
 use crate::planner::explain::ExplainOptions;
 use crate::sql::blocks::Block;
 use crate::sql::database_words::{AlterDatabase, CreateDatabase, DropDatabase};
@@ -394,6 +395,8 @@ pub struct CopyOptions {
     pub header: CopyHeader,
     pub quote: Option<String>,
     pub escape: Option<String>,
+    /// What the data is in; the client's where it is not said.
+    pub encoding: Option<Encoding>,
     pub force_quote: ForcedColumns,
     pub force_not_null: ForcedColumns,
     pub force_null: ForcedColumns,

@@ -120,6 +120,20 @@ class Psycopg2(unittest.TestCase):
             ("at", "timestamp with time zone", "timestamptz", "YES", "now()"),
             ("embedding", "USER-DEFINED", "vector", "YES", None)])
 
+    def test_client_encodings(self):
+        for encoding, text in [("LATIN1", "grün"), ("WIN1252", "5 €"), ("KOI8R", "привет"), ("SJIS", "表示"), ("GB18030", "龍😀")]:
+            self.conn.set_client_encoding(encoding)
+            self.cur.execute("SELECT %s, length(%s), current_setting('client_encoding')", (text, text))
+            self.assertEqual(self.cur.fetchone(), (text, len(text), encoding))
+            out = io.BytesIO()
+            self.cur.copy_expert(f"COPY (SELECT chr({ord(text[-1])})) TO STDOUT", out)
+            self.assertEqual(out.getvalue(), text[-1].encode(psycopg2.extensions.encodings[encoding]) + b"\n")
+        self.conn.set_client_encoding("LATIN1")
+        with self.assertRaises(psycopg2.errors.UntranslatableCharacter):
+            self.cur.execute("SELECT chr(8364)")
+        self.conn.rollback()
+        self.conn.set_client_encoding("UTF8")
+
     def test_batches(self):
         psycopg2.extras.execute_batch(self.cur, "INSERT INTO items2 (kind) VALUES (%s)", [(str(i),) for i in range(50)])
         self.cur.executemany("UPDATE items2 SET kind = %s WHERE id = %s", [("x", 1), ("y", 2)])

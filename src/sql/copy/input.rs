@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use crate::catalog::{Column, Oid, Table};
 use crate::database::{OnConflict, Stop, Transaction};
 use crate::error::{Error, Result, SqlState};
+use crate::functions::encodings::binary::received;
 use crate::locks::Waiter;
 use crate::sql::copy::binary::BinaryDecoder;
 use crate::sql::copy::csv::CsvDecoder;
@@ -63,6 +64,8 @@ pub struct CopyInState {
     count: u64,
     /// That timestamps are read in.
     look: Look,
+    /// In another encoding: what has come of a line that has not ended.
+    line: Vec<u8>,
 }
 
 /// Rows to write together.
@@ -130,6 +133,29 @@ impl CopyInState {
     /// `COPY t, line 3`
     pub fn context(&self) -> String {
         format!("COPY {}, line {}", self.table.name, self.decoder.line_number())
+    }
+
+    /// Takes data that has come. What ends a line is that byte alone in all encodings, so that whole lines can be converted.
+    fn push(&mut self, data: &[u8]) -> Result<()> {
+        if self.options.encoding.is_ours() || self.options.format == CopyEncoding::Binary {
+            self.decoder.push(data);
+            return Ok(());
+        }
+        let whole = data.iter().rposition(|byte| matches!(byte, b'\n' | b'\r')).map_or(0, |at| at + 1);
+        if whole > 0 {
+            self.line.extend_from_slice(&data[..whole]);
+            self.push_rest()?;
+        }
+        self.line.extend_from_slice(&data[whole..]);
+        Ok(())
+    }
+
+    /// Takes what is left without an end of line.
+    fn push_rest(&mut self) -> Result<()> {
+        let line = std::mem::take(&mut self.line);
+        let text = self.options.encoding.decode(&line).map_err(|error| error.context(self.context()))?;
+        self.decoder.push(text.as_bytes());
+        Ok(())
     }
 
     /// `COPY t, line 3: "1,x"`
@@ -218,7 +244,8 @@ impl CopyInState {
             let value = match self.fields.get(field) {
                 None => Ok(Value::Null),
                 Some(bytes) => match &self.decoder {
-                    Decoder::Binary(_) => binary::receive(ty, bytes),
+                    Decoder::Binary(_) => received(ty, bytes, self.options.encoding)
+                        .and_then(|bytes| binary::receive(ty, &bytes)),
                     _ => utf8(bytes).and_then(|text| text::parse_as(ty, text, self.look)),
                 },
             };
@@ -255,7 +282,7 @@ impl Session {
         let table = self.shared.writable_table(&catalog, name)?;
         let columns = listed_columns(&table, columns)?;
         let names: Vec<String> = columns.iter().map(|&column| table.columns[column].name.clone()).collect();
-        let options = Options::new(options, true, &names)?;
+        let options = Options::new(options, true, &names, self.shared.encoding())?;
         let schemas = self.shared.schemas(&catalog);
         let environment = self.shared.environment();
         let context = self.plan_context(&environment, &catalog, &schemas);
@@ -294,13 +321,17 @@ impl Session {
             batch_bytes: 0,
             count: 0,
             look: self.shared.look(),
+            line: Vec::new(),
         }));
         Ok(Response::CopyIn(answer))
     }
 
     pub(super) async fn feed(&mut self, copy: &mut CopyInState, data: &[u8]) -> Result<()> {
-        copy.decoder.push(data);
-        match self.take_rows(copy, false).await {
+        let taken = match copy.push(data) {
+            Ok(()) => self.take_rows(copy, false).await,
+            Err(error) => Err(error),
+        };
+        match taken {
             Ok(()) => Ok(()),
             // Earlier rows' errors come first, and the transaction must be back before it can be aborted.
             Err(error) => self.settle(copy).await.and(Err(error)),
@@ -309,7 +340,11 @@ impl Session {
 
     /// The rest of the data; the number of rows.
     pub(super) async fn finish(&mut self, copy: &mut CopyInState) -> Result<u64> {
-        let taken = match self.take_rows(copy, true).await {
+        let taken = match copy.push_rest() {
+            Ok(()) => self.take_rows(copy, true).await,
+            Err(error) => Err(error),
+        };
+        let taken = match taken {
             Ok(()) => self.write_batch(copy).await,
             Err(error) => Err(error),
         };

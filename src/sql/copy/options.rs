@@ -1,6 +1,7 @@
 //! COPY's options with their defaults, checked.
 
 use crate::error::{Error, Result, SqlState};
+use crate::functions::encodings::Encoding;
 use crate::sql::statement::{CopyEncoding, CopyHeader, CopyOptions, ForcedColumns};
 
 /// What a COPY works with.
@@ -16,11 +17,13 @@ pub struct Options {
     pub force_quote: Vec<bool>,
     pub force_not_null: Vec<bool>,
     pub force_null: Vec<bool>,
+    /// What the data is in.
+    pub encoding: Encoding,
 }
 
 impl Options {
-    /// `columns` are the names of the columns that are copied.
-    pub fn new(given: &CopyOptions, from: bool, columns: &[String]) -> Result<Options> {
+    /// `columns` are the names of the columns that are copied, `client` is the encoding where none is given.
+    pub fn new(given: &CopyOptions, from: bool, columns: &[String], client: Encoding) -> Result<Options> {
         let csv = given.format == CopyEncoding::Csv;
         if given.format == CopyEncoding::Binary {
             refuse_in_binary(given)?;
@@ -59,6 +62,7 @@ impl Options {
             force_quote: forced(&given.force_quote, columns, "FORCE_QUOTE")?,
             force_not_null: forced(&given.force_not_null, columns, "FORCE_NOT_NULL")?,
             force_null: forced(&given.force_null, columns, "FORCE_NULL")?,
+            encoding: given.encoding.unwrap_or(client),
         };
         options.check_characters(csv)?;
         Ok(options)

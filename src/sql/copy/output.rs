@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::ast;
 use futures::stream::{BoxStream, Stream, StreamExt};
 
 use crate::error::{Error, Result, SqlState};
+use crate::functions::encodings::binary::send_from;
 use crate::sql::cancel::Timer;
 use crate::sql::copy::binary::SIGNATURE;
 use crate::sql::copy::input::listed_columns;
@@ -60,7 +61,7 @@ impl Session {
             Arc::new(query::plan(query, &self.plan_context(&self.shared.environment(), &catalog, &schemas))?)
         };
         let names: Vec<String> = query.columns.iter().map(|column| column.name.clone()).collect();
-        let options = Options::new(options, false, &names)?;
+        let options = Options::new(options, false, &names, self.shared.encoding())?;
         let format = match options.format {
             CopyEncoding::Binary => CopyFormat::Binary,
             CopyEncoding::Text | CopyEncoding::Csv => CopyFormat::Text,
@@ -97,7 +98,10 @@ impl Stream for Encoded {
         };
         let mut out = Messages::default();
         if !std::mem::replace(&mut self.begun, true) {
-            self.encoder.begin(&mut out);
+            if let Err(error) = self.encoder.begin(&mut out) {
+                self.ended = true;
+                return Poll::Ready(Some(Err(error)));
+            }
         }
         match batch {
             Some(Ok(batch)) => {
@@ -142,7 +146,7 @@ struct Encoder {
 
 impl Encoder {
     /// The binary header has no message of its own: drivers expect it in front of the first row.
-    fn begin(&self, out: &mut Messages) {
+    fn begin(&self, out: &mut Messages) -> Result<()> {
         if self.options.format == CopyEncoding::Binary {
             out.bytes.extend_from_slice(SIGNATURE);
             out.bytes.extend_from_slice(&[0; 8]);
@@ -152,8 +156,10 @@ impl Encoder {
                 self.cell(column.name.as_bytes(), position, false, &mut out.bytes);
             }
             out.bytes.push(b'\n');
+            self.options.encoding.encode_from(&mut out.bytes, 0)?;
             out.end_message();
         }
+        Ok(())
     }
 
     fn end(&self, out: &mut Messages) {
@@ -169,7 +175,9 @@ impl Encoder {
             if self.options.format == CopyEncoding::Binary {
                 self.binary_row(batch, row, out)?;
             } else {
+                let start = out.bytes.len();
                 self.text_row(batch, row, &mut scratch, out)?;
+                self.options.encoding.encode_from(&mut out.bytes, start)?;
             }
             out.end_message();
         }
@@ -187,6 +195,7 @@ impl Encoder {
             let start = out.bytes.len();
             out.bytes.extend_from_slice(&[0; 4]);
             binary::send(&value, &column.ty, &mut out.bytes);
+            send_from(&column.ty, &mut out.bytes, start + 4, self.options.encoding)?;
             let length = (out.bytes.len() - start - 4) as i32;
             out.bytes[start..start + 4].copy_from_slice(&length.to_be_bytes());
         }

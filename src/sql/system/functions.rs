@@ -13,6 +13,7 @@ use crate::catalog::large_objects::PAGES;
 use crate::catalog::{Oid, Relation};
 use crate::database::cluster::undefined;
 use crate::error::{Error, Result, SqlState};
+use crate::functions::encodings::Encoding;
 use crate::functions::scalar::no_such_function;
 use crate::planner::bindings::Execution;
 use crate::planner::bound::BoundFunction;
@@ -117,16 +118,18 @@ fn named() -> Vec<Arc<ScalarUDF>> {
             // Tools look for this beginning, and for a number behind it.
             Ok(Value::from(format!("PostgreSQL {SERVER_VERSION} on {}", std::env::consts::ARCH)))
         };
-        strict "pg_encoding_to_char" Type::Name => |_, args| Ok(Value::from(match oid(&args[0])? {
-            6 => "UTF8",
-            0 => "SQL_ASCII",
-            _ => "",
-        }));
-        strict "pg_char_to_encoding" Type::Int4 => |_, args| {
-            let name = string(&args[0]).to_lowercase().replace('-', "");
-            Ok(Value::from(if name == "utf8" || name == "unicode" { 6i32 } else { -1 }))
+        strict "pg_encoding_to_char" Type::Name => |_, args| {
+            Ok(Value::from(encoding(&args[0])?.map_or("", Encoding::name)))
         };
-        lenient "pg_client_encoding" Type::Name => |_, _| Ok(Value::from("UTF8"));
+        strict "pg_encoding_max_length" Type::Int4 => |_, args| {
+            Ok(encoding(&args[0])?.map_or(Value::Null, |of| Value::from(of.bytes_max())))
+        };
+        strict "pg_char_to_encoding" Type::Int4 => |_, args| {
+            Ok(Value::from(Encoding::find(&string(&args[0])).map_or(-1, Encoding::number)))
+        };
+        lenient "pg_client_encoding" Type::Name => |execution, _| {
+            Ok(Value::from(execution.session.setting("client_encoding").unwrap_or_default()))
+        };
         lenient "getdatabaseencoding" Type::Name => |_, _| Ok(Value::from("UTF8"));
         lenient "pg_typeof" Type::Text => |_, args| {
             Ok(Value::from(crate::types::cast::type_of(&args[0]).to_string()))
@@ -634,6 +637,11 @@ fn number(value: &Value) -> Result<i64> {
 }
 
 /// An argument that is an oid; PostgreSQL reads negative numbers as their two's complement.
+/// By PostgreSQL's number of it.
+fn encoding(value: &Value) -> Result<Option<Encoding>> {
+    Ok(i32::try_from(number(value)?).ok().and_then(Encoding::of_number))
+}
+
 fn oid(value: &Value) -> Result<Oid> {
     Ok(number(value)? as Oid)
 }
