@@ -26,6 +26,7 @@ use crate::sql::grammar::Grammar;
 use crate::sql::json_table;
 use crate::sql::number_words;
 use crate::sql::records;
+use crate::sql::rows_from;
 use crate::sql::statement::{Ast, Name, Statement};
 use crate::sql::token_spellings;
 use crate::sql::utility;
@@ -71,6 +72,7 @@ fn parse_one(source: &Arc<str>, tokens: Vec<TokenWithSpan>) -> Result<Statement>
         return Err(Error::new(SqlState::UNDEFINED_PARAMETER, message));
     }
     let tokens = json_table::take(source, tokens)?;
+    let tokens = rows_from::take(source, tokens);
     let (tokens, only) = without_only(source, variadic::take(token_spellings::settle(tokens)));
     let tokens = element_words::take(source, conflict_target::wrap(source, tokens));
     let (tokens, taken) = utility::take(records::take(frames::take(tokens)));

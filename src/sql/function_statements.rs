@@ -26,6 +26,10 @@ pub enum ReturnsClause {
         set: bool,
     },
     Table(Vec<ViewColumn>),
+    /// RECORD, and a set of it.
+    Record {
+        set: bool,
+    },
     /// OUT and INOUT parameters.
     Out {
         columns: Vec<ViewColumn>,

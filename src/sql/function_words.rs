@@ -11,7 +11,7 @@ use crate::sql::function_statements::*;
 use crate::sql::statement::Ast;
 use crate::sql::type_names;
 use crate::sql::words::{Parsed, Words, literal};
-use crate::types::Type;
+use crate::types::{Polymorphic, Type};
 
 /// What is said only once.
 #[derive(Default)]
@@ -75,9 +75,7 @@ fn with_out(out: Vec<ViewColumn>, said: Option<Said>) -> Parsed<Option<ReturnsCl
     match said {
         None if out.is_empty() => Ok(None),
         None => Ok(Some(ReturnsClause::Out { columns: out, set: false })),
-        Some(Said::Record(_)) if out.is_empty() => {
-            Err(Error::unsupported("a function that returns record").into())
-        }
+        Some(Said::Record(set)) if out.is_empty() => Ok(Some(ReturnsClause::Record { set })),
         Some(Said::Clause(clause)) if out.is_empty() => Ok(Some(clause)),
         Some(Said::Record(set)) if out.len() > 1 => Ok(Some(ReturnsClause::Out { columns: out, set })),
         Some(Said::Clause(ReturnsClause::Table(_))) => {
@@ -130,6 +128,11 @@ fn parameters(w: &mut Words) -> Parsed<Parameters> {
     }
     let arguments = &parameters.arguments;
     w.expect_token(&Token::RParen)?;
+    let count = arguments.len();
+    if arguments.iter().take(count.saturating_sub(1)).any(|argument| argument.variadic) {
+        let message = "VARIADIC parameter must be the last input parameter";
+        return Err(Error::new(SqlState("42P13"), message).into());
+    }
     if let Some(place) = arguments.iter().position(|argument| argument.default.is_some())
         && arguments[place..].iter().any(|argument| argument.default.is_none())
     {
@@ -158,10 +161,8 @@ impl Mode {
 
 /// `[IN | OUT | INOUT] [name] type [{DEFAULT | =} expression]`
 fn argument(w: &mut Words) -> Parsed<(Mode, Argument)> {
-    if w.at("VARIADIC") && !ends_argument(w, 1) {
-        return Err(Error::unsupported("a function with VARIADIC parameters").into());
-    }
-    let mode = if ends_argument(w, 1) {
+    let variadic = !ends_argument(w, 1) && w.accept("VARIADIC");
+    let mode = if variadic || ends_argument(w, 1) {
         Mode::In
     } else if w.accept("INOUT") || w.accept("IN OUT") {
         Mode::InOut
@@ -180,7 +181,13 @@ fn argument(w: &mut Words) -> Parsed<(Mode, Argument)> {
     } else {
         None
     };
-    Ok((mode, Argument { name, ty: ty.bare(), default }))
+    let ty = ty.bare();
+    let is_array =
+        matches!(ty, Type::Array(_) | Type::Polymorphic(Polymorphic::Array | Polymorphic::CompatibleArray));
+    if variadic && !is_array {
+        return Err(Error::new(SqlState("42P13"), "VARIADIC parameter must be an array").into());
+    }
+    Ok((mode, Argument { name, ty, default, variadic }))
 }
 
 /// Whether the argument has no name: its first word is its type, or the first word of it.
@@ -211,13 +218,6 @@ fn ends_argument(w: &Words, place: usize) -> bool {
 
 /// Types of PostgreSQL that no function here takes or returns.
 const OTHER_TYPES: &[&str] = &[
-    "any",
-    "anyarray",
-    "anycompatible",
-    "anyelement",
-    "cstring",
-    "internal",
-    "record",
     "refcursor",
     "regclass",
     "regconfig",
@@ -229,9 +229,17 @@ const OTHER_TYPES: &[&str] = &[
     "regtype",
 ];
 
+/// Types of PostgreSQL that no function in SQL takes.
+const OTHER_LANGUAGES: &[&str] = &["any", "cstring", "internal", "record", "trigger", "event_trigger"];
+
 fn type_of(w: &mut Words) -> Parsed<Type> {
     let data_type = w.parser.parse_data_type()?;
     match (type_names::resolve(&data_type), crate::sql::domains::name_of(&data_type)) {
+        (Err(_), Some(name)) if OTHER_LANGUAGES.contains(&name.name.as_str()) => {
+            let name = if name.name == "any" { "\"any\"".to_owned() } else { name.name };
+            let message = format!("SQL functions cannot have arguments of type {name}");
+            Err(Error::new(SqlState("42P13"), message).into())
+        }
         (Err(_), Some(name)) if OTHER_TYPES.contains(&name.name.as_str()) => {
             Err(Error::unsupported(format!("the type {} in a function's signature", name.name)).into())
         }

@@ -159,6 +159,15 @@ pub fn tell_arrays_apart(arrays: &mut [Expr]) {
     }
 }
 
+/// The same of arrays that are queries, which the planner calls by what they yield.
+pub fn number_queries(arrays: &mut [Expr]) {
+    for (place, array) in arrays.iter_mut().enumerate().skip(1) {
+        if let Expr::Function(ast::Function { args: ast::FunctionArguments::Subquery(_), .. }) = array {
+            *array = function_call(key::NAME, vec![array.clone(), number(place + 1)]);
+        }
+    }
+}
+
 /// The text of an expression without its casts.
 fn without_casts(expr: &Expr) -> String {
     written(expr, |part| match part {

@@ -146,6 +146,8 @@ mod recursive_terms;
 mod refusals;
 // Functions written in SQL, where they are called.
 mod routines;
+// Several functions side by side in FROM, and columns that are listed for one.
+mod rows_from;
 // Large objects: descriptors, and what is done to them.
 mod large_objects;
 // CREATE TABLE (LIKE ...), word by word.

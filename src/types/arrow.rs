@@ -77,6 +77,7 @@ pub fn data_type(ty: &Type) -> DataType {
         | Type::Citext
         | Type::JsonPath
         | Type::Void
+        | Type::Polymorphic(_)
         | Type::Int2Vector
         | Type::OidVector
         | Type::Name
@@ -302,6 +303,7 @@ pub fn value_at(array: &ArrayRef, row: usize, ty: &Type) -> Result<Value> {
         | Type::Citext
         | Type::JsonPath
         | Type::Void
+        | Type::Polymorphic(_)
         | Type::Int2Vector
         | Type::OidVector
         | Type::Name
@@ -511,6 +513,7 @@ impl Builder {
             | Type::Citext
             | Type::JsonPath
             | Type::Void
+            | Type::Polymorphic(_)
             | Type::Int2Vector
             | Type::OidVector
             | Type::Name

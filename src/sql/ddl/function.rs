@@ -19,6 +19,7 @@ use crate::sql::settings::id;
 use crate::sql::type_names;
 use crate::sql::words::object_name;
 use crate::types::Type;
+use crate::types::polymorphic::polymorphic_of;
 
 const INVALID_FUNCTION_DEFINITION: SqlState = SqlState("42P13");
 
@@ -47,7 +48,7 @@ impl Session {
             comment: None,
         };
         function.one_row = match &create.returns {
-            ReturnsClause::Out { set, .. } => !set,
+            ReturnsClause::Out { set, .. } | ReturnsClause::Record { set } => !set,
             ReturnsClause::Named { set, .. } => !set && matches!(function.returns, Returns::SetOfRows(_)),
             ReturnsClause::Table(_) => false,
         };
@@ -69,6 +70,7 @@ impl Session {
             }
             None => function.oid = self.new_oid()?,
         }
+        check_determined(&function)?;
         self.check_function(&catalog, &function)?;
         self.edit(vec![Edit::Put(Object::Function(function))]).await?;
         Ok(done("CREATE FUNCTION"))
@@ -82,13 +84,21 @@ impl Session {
             if let Some(default) = &argument.default {
                 let expression = crate::sql::dialect::parse_expression(default)?;
                 let items = crate::sql::expressions::items([expression]);
-                crate::sql::expressions::compile(&context, &[], &items, std::slice::from_ref(&argument.ty))?;
+                let target = match &argument.ty {
+                    Type::Polymorphic(_) => &[],
+                    ty => std::slice::from_ref(ty),
+                };
+                crate::sql::expressions::compile(&context, &[], &items, target)?;
             }
         }
         if !self.shared.settings.lock().bool(id::CHECK_FUNCTION_BODIES) {
             return Ok(());
         }
-        routines::check(function, &context)
+        match function.is_polymorphic() {
+            // What its types are is known when it is called.
+            true => Ok(()),
+            false => routines::check(function, &context),
+        }
     }
 
     fn returns_of(&self, catalog: &Catalog, clause: &ReturnsClause) -> Result<Returns> {
@@ -96,6 +106,7 @@ impl Session {
             ReturnsClause::Table(columns) | ReturnsClause::Out { columns, .. } => {
                 return Ok(Returns::Table(columns.clone()));
             }
+            ReturnsClause::Record { .. } => return Ok(Returns::Record),
             ReturnsClause::Named { data_type, set } => (data_type, *set),
         };
         let resolved = type_names::resolve(data_type);
@@ -226,12 +237,30 @@ impl Session {
     }
 }
 
+/// 42P13 for a result that is whatever a call says, if no argument says it.
+fn check_determined(function: &Function) -> Result<()> {
+    let returned: Vec<&Type> = match &function.returns {
+        Returns::Scalar(ty) | Returns::SetOf(ty) => vec![ty],
+        Returns::Table(columns) => columns.iter().map(|column| &column.ty).collect(),
+        Returns::SetOfRows(_) | Returns::Record => Vec::new(),
+    };
+    let parameters = function.argument_types();
+    let why = returned.into_iter().filter_map(polymorphic_of).find_map(|of| of.undetermined(&parameters));
+    match why {
+        None => Ok(()),
+        Some(detail) => {
+            let message = "cannot determine result data type";
+            Err(Error::new(INVALID_FUNCTION_DEFINITION, message).detail(detail))
+        }
+    }
+}
+
 fn refuse_equal_names(create: &CreateFunction) -> Result<()> {
     let arguments = create.arguments.iter().filter_map(|argument| argument.name.as_ref());
     let columns: &[crate::catalog::ViewColumn] = match &create.returns {
         ReturnsClause::Table(columns) => columns,
         // An INOUT parameter has its name twice.
-        ReturnsClause::Out { .. } | ReturnsClause::Named { .. } => &[],
+        ReturnsClause::Out { .. } | ReturnsClause::Named { .. } | ReturnsClause::Record { .. } => &[],
     };
     let mut seen = std::collections::HashSet::new();
     let mut all = arguments.chain(columns.iter().map(|column| &column.name));
