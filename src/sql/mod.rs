@@ -100,6 +100,8 @@ mod locking;
 pub mod maintenance;
 // Rows among the rows of a subquery.
 mod membership;
+// Tables that FROM names, and that cannot be named where they were.
+mod missing_entries;
 // MERGE as the parser reads it.
 pub(crate) mod merge_words;
 // LISTEN and NOTIFY.
@@ -208,6 +210,8 @@ mod trees;
 pub(crate) mod type_names;
 // CREATE TYPE and ALTER TYPE, word by word.
 mod type_words;
+// Unicode escapes as the characters that they stand for.
+mod unicode_escapes;
 // Columns of JOIN ... USING, by their bare names.
 mod using;
 // Utility statements, read word by word.

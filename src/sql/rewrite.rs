@@ -228,6 +228,9 @@ impl VisitorMut for Rewriter<'_> {
             self.refused = Some(refused);
             return ControlFlow::Break(());
         }
+        if let Expr::Function(function) = expr {
+            variadic::unname(function);
+        }
         if let Expr::Function(function) = expr
             && let Err(refused) = refusals::of_call(function).and_then(|()| frames::of_call(function))
         {

@@ -263,6 +263,7 @@ pub fn settle(factor: &mut TableFactor) -> Result<()> {
     let mut settled = Vec::with_capacity(items.len());
     for item in items.drain(..) {
         let arrays = match &item {
+            // Before it becomes anything else.
             FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Function(call))) => {
                 set_functions::arrays_of(call)
             }

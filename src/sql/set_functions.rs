@@ -413,9 +413,15 @@ fn side_by_side(factor: &mut TableFactor, known: &Known) {
     *factor = derived(lateral, query_from(outputs, unnested), alias);
 }
 
-/// The arrays that a function of several columns is, with the columns' names.
+/// The arrays that a function is, of one column or several, with the columns' names.
 pub fn arrays_of(call: &ast::Function) -> Option<Vec<(Expr, &'static str)>> {
     let name = plain_name(call)?;
+    if let Some((set, column)) = SETS.iter().find(|(set, _)| *set == name) {
+        return Some(vec![(Expr::Function(call.clone()), column.unwrap_or(set))]);
+    }
+    if name == "generate_series" {
+        return Some(vec![(Expr::Function(call.clone()), "generate_series")]);
+    }
     let (_, columns) = TABLES.iter().find(|(table, _)| *table == name)?;
     let given = arguments(call)?;
     Some(columns.iter().map(|(array, column)| (function_call(array, given.clone()), *column)).collect())
@@ -423,7 +429,14 @@ pub fn arrays_of(call: &ast::Function) -> Option<Vec<(Expr, &'static str)>> {
 
 /// A call among several as arrays that are unnested.
 fn items_of(call: Expr, known: &Known) -> Vec<Item> {
-    if let Some(made) = Item::made(&call) {
+    if let Some(mut made) = Item::made(&call) {
+        // A set among arguments has become a call of unnest.
+        if let Expr::Function(unnest) = &made.array
+            && plain_name(unnest).as_deref() == Some("unnest")
+            && let Some(Ok([array])) = arguments(unnest).map(<[Expr; 1]>::try_from)
+        {
+            made.array = array;
+        }
         return vec![made];
     }
     let one = |call: Expr, name: &str| {

@@ -22,7 +22,6 @@ use crate::sql::membership::{column_of, width_of};
 use crate::sql::operator_functions;
 use crate::sql::rewrite::{arguments, call, cast_to, folded, function_call, is_float_type, plain_name};
 use crate::sql::trees::{self, literal, number, text};
-use crate::sql::variadic;
 use crate::types::interval::{self, Field};
 use crate::types::numeric::SMALL_DIGITS;
 
@@ -442,16 +441,6 @@ fn double_arguments(function: &mut ast::Function) {
 
 /// Puts arguments that are named where their names say; a call that cannot be meant stays as it is.
 fn position_arguments(function: &mut ast::Function) {
-    if let ast::FunctionArguments::List(list) = &mut function.args {
-        // No function of the system that takes any number is called so.
-        for argument in &mut list.args {
-            if let FunctionArg::Named { name, arg, .. } = argument
-                && name.value == variadic::ARGUMENT
-            {
-                *argument = FunctionArg::Unnamed(arg.clone());
-            }
-        }
-    }
     let Some(name) = plain_name(function) else { return };
     let Some((_, parameters)) = NAMED.iter().find(|(named, _)| *named == name) else { return };
     let ast::FunctionArguments::List(list) = &mut function.args else { return };

@@ -4,6 +4,7 @@
 //! (`functions::value`); for a function that has none, which a user may have made, the argument gets a name that nobody
 //! writes ([`ARGUMENT`]). Where no call ends with it the word stays, and is a syntax error.
 
+use datafusion::sql::sqlparser::ast::{self, FunctionArg};
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::functions::value::VARIADIC;
@@ -75,6 +76,18 @@ pub fn take(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         tokens.insert(at + 1, TokenWithSpan { token: Token::RArrow, span });
     }
     tokens
+}
+
+/// Takes the name away again, of a call of a function of the system that has no twin.
+pub fn unname(function: &mut ast::Function) {
+    let ast::FunctionArguments::List(list) = &mut function.args else { return };
+    for argument in &mut list.args {
+        if let FunctionArg::Named { name, arg, .. } = argument
+            && name.value == ARGUMENT
+        {
+            *argument = FunctionArg::Unnamed(arg.clone());
+        }
+    }
 }
 
 /// The name before the parenthesis that is still open behind these places.

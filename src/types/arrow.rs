@@ -37,6 +37,7 @@ pub mod lists;
 
 // Errors to and from DataFusion.
 pub mod errors;
+mod hints;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -9,9 +9,12 @@ use datafusion::sql::sqlparser::ast::DataType;
 
 use crate::catalog::{Catalog, Edit, Function, Object, Oid, Parallel, Relation, Returns, Volatility};
 use crate::error::{Error, Result, SqlState};
+use crate::sql::domains;
 use crate::sql::function_statements::{
-    AlterFunction, CreateFunction, DropFunction, FunctionAction, FunctionName, FunctionOptions, ReturnsClause,
+    AlterFunction, CreateFunction, DropFunction, FunctionAction, FunctionName, FunctionOptions, NamedType,
+    ReturnsClause,
 };
+use crate::sql::function_words::missing_type;
 use crate::sql::response::{Response, Severity};
 use crate::sql::routines;
 use crate::sql::session::{Session, done};
@@ -53,6 +56,9 @@ impl Session {
             ReturnsClause::Table(_) => false,
         };
         apply(&create.options, &mut function)?;
+        for NamedType { place, data_type } in &create.named {
+            function.arguments[*place].ty = self.type_in_signature(&catalog, data_type)?;
+        }
         for ty in function.argument_types() {
             type_names::check_created(&ty, &catalog)?;
         }
@@ -101,6 +107,23 @@ impl Session {
         }
     }
 
+    /// A type that a user made, as a parameter's.
+    fn type_in_signature(&self, catalog: &Catalog, data_type: &DataType) -> Result<Type> {
+        let schemas = self.shared.schemas(catalog);
+        if domains::meant(data_type, catalog, &schemas).is_some() {
+            return Err(Error::unsupported("a domain in a function's signature"));
+        }
+        match (type_names::resolve_in(data_type, catalog, &schemas), data_type) {
+            (Err(error), DataType::Custom(name, _)) if error.state() == SqlState::UNDEFINED_OBJECT => {
+                match self.shared.relation(catalog, &object_name("", name)) {
+                    Some(_) => Err(Error::unsupported("a function of the rows of a table")),
+                    None => Err(missing_type(data_type)),
+                }
+            }
+            (resolved, _) => resolved.map(|ty| ty.bare()),
+        }
+    }
+
     fn returns_of(&self, catalog: &Catalog, clause: &ReturnsClause) -> Result<Returns> {
         let (data_type, set) = match clause {
             ReturnsClause::Table(columns) | ReturnsClause::Out { columns, .. } => {
@@ -109,9 +132,16 @@ impl Session {
             ReturnsClause::Record { .. } => return Ok(Returns::Record),
             ReturnsClause::Named { data_type, set } => (data_type, *set),
         };
-        let resolved = type_names::resolve(data_type);
+        let schemas = self.shared.schemas(catalog);
+        if domains::meant(data_type, catalog, &schemas).is_some() {
+            return Err(Error::unsupported("a function that returns a domain"));
+        }
+        let resolved = type_names::resolve_in(data_type, catalog, &schemas);
         let created = |ty: Type| type_names::check_created(&ty, catalog).map(|()| ty);
         match (resolved.and_then(created), data_type) {
+            (Ok(Type::Composite(_)), _) => {
+                Err(Error::unsupported("a function that returns a composite type"))
+            }
             (Ok(Type::Void), _) if set => Err(Error::unsupported("a function that returns a set of void")),
             (Ok(ty), _) if set => Ok(Returns::SetOf(ty.bare())),
             (Ok(ty), _) => Ok(Returns::Scalar(ty.bare())),
@@ -213,11 +243,17 @@ impl Session {
             None => self.shared.schemas(catalog),
         };
         let named = schemas.iter().flat_map(|schema| catalog.functions_named(schema, &name.name.name));
+        let mut types = name.types.clone();
+        for NamedType { place, data_type } in &name.named {
+            if let Some(types) = &mut types {
+                types[*place] = self.type_in_signature(catalog, data_type)?;
+            }
+        }
         let fits = |function: &&Arc<Function>| {
-            name.types.as_ref().is_none_or(|types| *types == function.argument_types())
+            types.as_ref().is_none_or(|types| *types == function.argument_types())
         };
         let found: Vec<&Arc<Function>> = named.filter(fits).collect();
-        match (found.as_slice(), &name.types) {
+        match (found.as_slice(), &types) {
             ([], Some(types)) => {
                 let types: Vec<String> = types.iter().map(|ty| ty.to_string()).collect();
                 let message = format!("function {}({}) does not exist", name.name, types.join(", "));

@@ -27,6 +27,8 @@ use crate::types::{Look, Polymorphic, Type};
 pub struct Found {
     pub function: Arc<Function>,
     pub arguments: Vec<Expr>,
+    /// Which of them are defaults.
+    defaults: Vec<bool>,
     /// How many arguments at the end are elements of the last parameter's array.
     spread: Option<usize>,
 }
@@ -259,6 +261,7 @@ fn place(function: &Arc<Function>, arguments: &[FunctionArg]) -> Result<Option<F
     if let (true, Some(last)) = (spreads, placed.last_mut()) {
         *last = Some(Expr::Array(ast::Array { elem: elements, named: true }));
     }
+    let defaults = placed.iter().map(Option::is_none).collect();
     let mut full = Vec::with_capacity(placed.len());
     for (expr, argument) in placed.into_iter().zip(&function.arguments) {
         match (expr, &argument.default) {
@@ -267,15 +270,15 @@ fn place(function: &Arc<Function>, arguments: &[FunctionArg]) -> Result<Option<F
             (None, None) => return Ok(None),
         }
     }
-    Ok(Some(Found { function: Arc::clone(function), arguments: full, spread }))
+    Ok(Some(Found { function: Arc::clone(function), arguments: full, defaults, spread }))
 }
 
 /// How well an argument fits its parameter.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fit {
-    Cast = 1,
-    Preferred = 2,
-    Exact = 4,
+    Cast = 100,
+    Preferred = 200,
+    Exact = 400,
 }
 
 /// Leaves those whose parameters fit the arguments best, as far as the arguments tell their types.
@@ -287,7 +290,10 @@ fn choose(fitting: &mut Vec<Found>, types_of: TypesOf) -> Result<()> {
         let given = types_of(&single).unwrap_or_else(|_| vec![None; single.len()]);
         let declared = found.declared();
         let resolves = polymorphic::resolve(&declared, &given) != Err(Misfit::Missing);
-        let scores = declared.iter().zip(&given).map(|(declared, given)| fit(declared, given.as_ref()));
+        let is_given = |place: &usize| !found.defaults.get(*place).copied().unwrap_or(false);
+        let scores = (0..declared.len())
+            .filter(is_given)
+            .map(|place| fit(&declared[place], given.get(place).and_then(Option::as_ref)));
         scored.push(match resolves {
             true => scores.sum::<Option<u32>>(),
             false => None,
@@ -304,7 +310,10 @@ fn choose(fitting: &mut Vec<Found>, types_of: TypesOf) -> Result<()> {
 }
 
 fn fit(declared: &Type, given: Option<&Type>) -> Option<u32> {
-    let Some(given) = given else { return Some(0) };
+    let Some(given) = given else {
+        // What is unknown is taken for a text where there is a choice.
+        return Some(u32::from(declared.category() == 'S'));
+    };
     let fit = if polymorphic_of(declared).is_some() {
         Fit::Cast
     } else if given.bare() == *declared {

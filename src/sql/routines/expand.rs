@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::ast::{
     SetExpr, TableAlias, TableAliasColumnDef, TableFactor, TableFunctionArgs, VisitMut, VisitorMut,
 };
 
-use crate::catalog::{Function, Oid, Returns};
+use crate::catalog::{Function, Oid, Returns, ViewColumn};
 use crate::error::{Error, Result, SqlState};
 use crate::functions::records::ROW;
 use crate::planner::session_values::VOID;
@@ -251,7 +251,7 @@ impl Expander<'_> {
                 | Type::Composite(_)
                 | Type::Record(_)
                 | Type::Range(RangeType::Own(_))),
-            ) if call.is_typed => Ok(carrying(function.oid, returns, value)),
+            ) => Ok(carrying(function.oid, returns, value)),
             Some(returns) => cast(value, returns),
         }
     }
@@ -370,7 +370,8 @@ impl Expander<'_> {
                 name_column(alias.get_or_insert_with(|| alias_of(quoted(&function.name))));
             }
             if numbers || lateral {
-                *factor = within_query(factor.clone(), &function, numbers, lateral)?;
+                let columns = columns_of(&function, self.context.catalog)?;
+                *factor = within_query(factor.clone(), &function, &columns, numbers, lateral)?;
             } else {
                 alias.get_or_insert_with(|| alias_of(quoted(&function.name)));
             }
@@ -378,7 +379,7 @@ impl Expander<'_> {
         }
         if numbers {
             let lateral = args.args.iter().any(arg_names_columns);
-            *factor = within_query(factor.clone(), &function, true, lateral)?;
+            *factor = within_query(factor.clone(), &function, &[], true, lateral)?;
             return Ok(());
         }
         let alias = alias.get_or_insert_with(|| alias_of(quoted(&function.name)));
@@ -740,6 +741,7 @@ fn name_column(alias: &mut TableAlias) {
 fn within_query(
     mut call: TableFactor,
     function: &Function,
+    columns: &[ViewColumn],
     numbers: bool,
     lateral: bool,
 ) -> Result<TableFactor> {
@@ -750,7 +752,15 @@ fn within_query(
         name_column(&mut inner);
     }
     *alias = Some(inner);
-    let mut items = vec![SelectItem::Wildcard(Default::default())];
+    // Those that are known by name, so that an alias may name the first only.
+    let of_values = matches!(function.returns, Returns::SetOf(_));
+    let mut items: Vec<SelectItem> = match columns {
+        columns if columns.is_empty() || of_values => vec![SelectItem::Wildcard(Default::default())],
+        columns => columns
+            .iter()
+            .map(|column| SelectItem::UnnamedExpr(Expr::Identifier(quoted(&column.name))))
+            .collect(),
+    };
     if numbers {
         let expr = dialect::parse_expression("row_number() OVER ()")?;
         items.push(SelectItem::ExprWithAlias { expr, alias: Ident::new("ordinality") });
