@@ -27,7 +27,7 @@ use crate::sql::{
     aggregates, aliases, constants, dimensions, domains, first_terms, framed, frames, group_keys,
     group_names, hypothetical, item_names, membership, order_by, quantified, records, recursive_terms,
     refusals, rows_from, same_names, sample, set_functions, subscripts, system, system_columns, ties, using,
-    values, whole_rows, windows, with_order,
+    values, variadic, whole_rows, windows, with_order,
 };
 use crate::types::Type;
 

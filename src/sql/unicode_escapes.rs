@@ -37,11 +37,13 @@ pub fn settle(sql: &str) -> Result<Cow<'_, str>> {
 /// Whether a look at all of it is worth the time.
 fn may_have(sql: &str) -> bool {
     let bytes = sql.as_bytes();
-    bytes.windows(4).any(|near| match near {
-        [b'u' | b'U', b'&', b'\'' | b'"', _] => true,
-        [b'\\', b'u', b'd' | b'D', b'8' | b'9' | b'a' | b'b' | b'A' | b'B'] => true,
-        [b'\\', b'U', b'0', b'0'] => true,
-        _ => false,
+    bytes.windows(4).any(|near| {
+        matches!(
+            near,
+            [b'u' | b'U', b'&', b'\'' | b'"', _]
+                | [b'\\', b'u', b'd' | b'D', b'8' | b'9' | b'a' | b'b' | b'A' | b'B']
+                | [b'\\', b'U', b'0', b'0']
+        )
     })
 }
 
