@@ -27,15 +27,13 @@
 //! | records                            | Struct                      |
 //! | composite types                    | Struct, whose first field has the definition in its metadata |
 //!
-//! The exact SQL type travels as field metadata under [`TYPE_KEY`]. Operators that lose metadata (UNION, CASE,
-//! aggregates) lose only modifiers and the kind of text (which `planner` gives back, because citext has an equality of its
-//! own), because vectors, bits, json, jsonb and uuid have Arrow types of
-//! their own.
+//! The exact SQL type travels as field metadata under [`TYPE_KEY`]. Operators that lose metadata (UNION, CASE, aggregates)
+//! lose only modifiers and the kind of text (which `planner` gives back, because citext has an equality of its own), because
+//! vectors, bits, json, jsonb and uuid have Arrow types of their own.
 
 // Cells of halfvec, of sparsevec, of bit strings and of text search's types.
 pub mod lists;
-
-// Errors to and from DataFusion.
+// Errors to and from DataFusion, and what was meant by columns that are not there.
 pub mod errors;
 mod hints;
 
