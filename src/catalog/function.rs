@@ -48,6 +48,9 @@ pub struct Argument {
     pub ty: Type,
     /// Source text.
     pub default: Option<String>,
+    /// Takes any number of what its arrays are of: VARIADIC.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub variadic: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,6 +63,8 @@ pub enum Returns {
     Table(Vec<ViewColumn>),
     /// A table's rows.
     SetOfRows(Oid),
+    /// Rows of whichever columns the query has; a call in FROM lists them.
+    Record,
 }
 
 /// Source text, and how it was written.
@@ -91,6 +96,38 @@ pub enum Parallel {
 impl Function {
     pub fn argument_types(&self) -> Vec<Type> {
         self.arguments.iter().map(|argument| argument.ty.clone()).collect()
+    }
+
+    /// Whether a call says what its types are.
+    pub fn is_polymorphic(&self) -> bool {
+        self.arguments.iter().any(|argument| matches!(argument.ty, Type::Polymorphic(_)))
+    }
+
+    /// The parameter that takes any number of arguments.
+    pub fn variadic(&self) -> Option<&Argument> {
+        self.arguments.last().filter(|argument| argument.variadic)
+    }
+
+    /// With other types for those that are declared.
+    pub fn with_types(
+        &self,
+        arguments: Vec<Type>,
+        change: impl Fn(&Type) -> Option<Type>,
+    ) -> Option<Function> {
+        let mut function = self.clone();
+        for (argument, ty) in function.arguments.iter_mut().zip(arguments) {
+            argument.ty = ty;
+        }
+        match &mut function.returns {
+            Returns::Scalar(ty) | Returns::SetOf(ty) => *ty = change(ty)?,
+            Returns::Table(columns) => {
+                for column in columns {
+                    column.ty = change(&column.ty)?;
+                }
+            }
+            Returns::SetOfRows(_) | Returns::Record => {}
+        }
+        Some(function)
     }
 
     /// `f(integer,text)`, unquoted, for messages.

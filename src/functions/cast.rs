@@ -64,9 +64,8 @@ pub fn differs(source: &Type, target: &Type) -> bool {
         (Type::Json | Type::Jsonb | Type::JsonPath, _) | (_, Type::Json | Type::Jsonb | Type::JsonPath) => {
             source != target
         }
-        (Type::Timetz(_) | Type::Money | Type::Void, _) | (_, Type::Timetz(_) | Type::Money | Type::Void) => {
-            source != target
-        }
+        (Type::Timetz(_) | Type::Money | Type::Void | Type::Polymorphic(_), _)
+        | (_, Type::Timetz(_) | Type::Money | Type::Void | Type::Polymorphic(_)) => source != target,
         (Type::Interval(_), Type::Time(_)) | (Type::Time(_), Type::Interval(_)) => true,
         (Type::Interval(_), Type::Interval(Some(_))) => source != target,
         // Arrow knows no infinity.

@@ -101,7 +101,7 @@ pub fn difference(left: Interval, right: Interval) -> Result<Interval> {
 }
 
 /// interval_mul: what months and days lose by being whole goes on to days and seconds.
-fn scaled(interval: Interval, factor: f64) -> Result<Value> {
+pub fn scaled(interval: Interval, factor: f64) -> Result<Value> {
     if factor.is_nan() {
         return Err(too_long());
     }

@@ -11,10 +11,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, new_empty_array};
+use arrow::array::{Array, ArrayRef, AsArray, UInt32Array, new_empty_array};
 use arrow::compute::kernels::cmp::not_distinct;
 use arrow::compute::{SortOptions, concat, filter, is_not_null, sort, sort_to_indices, take};
-use arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
+use arrow::datatypes::{
+    DataType, Field, FieldRef, Float64Type, IntervalMonthDayNano, IntervalMonthDayNanoType,
+};
 use datafusion::common::cast::as_list_array;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
@@ -22,11 +24,12 @@ use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
 
 use crate::error::{Error, SqlState};
+use crate::functions::dates::nanoseconds_of;
 use crate::functions::scalar::no_such_function;
-use crate::functions::{decimal, doubles, sort_keys};
-use crate::types::Type;
+use crate::functions::{decimal, doubles, intervals, sort_keys};
 use crate::types::arrow::errors::{external, from_arrow};
-use crate::types::arrow::{field, type_of};
+use crate::types::arrow::{field, interval_of, to_scalar, type_of};
+use crate::types::{Type, Value};
 
 pub fn functions() -> Vec<Arc<AggregateUDF>> {
     let function = |kind: Kind| {
@@ -102,8 +105,8 @@ impl AggregateUDFImpl for OrderedSet {
         let coerced = match (self.kind, given) {
             (Kind::Mode, [value]) => Some(vec![value.clone()]),
             (Kind::Discrete, [value, given]) => fraction(given).map(|fraction| vec![value.clone(), fraction]),
-            (Kind::Continuous, [DataType::Interval(_), _]) => {
-                return Err(external(Error::unsupported("percentile_cont of intervals")));
+            (Kind::Continuous, [value @ DataType::Interval(_), given]) => {
+                fraction(given).map(|fraction| vec![value.clone(), fraction])
             }
             (Kind::Continuous, [value, given]) if is_number(value) => {
                 let value = if *value == decimal::any() { value.clone() } else { DataType::Float64 };
@@ -191,6 +194,7 @@ struct Sorted {
 impl Accumulator for Sorted {
     fn update_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
         if let (None, Some(fractions)) = (&self.fraction, columns.get(1))
+            && self.kind != Kind::Mode
             && !fractions.is_empty()
         {
             self.fraction = Some(ScalarValue::try_from_array(&doubles::of_numbers(fractions)?, 0)?);
@@ -235,7 +239,15 @@ impl Accumulator for Sorted {
     fn evaluate(&mut self) -> Result<ScalarValue> {
         let options = SortOptions { descending: self.descending, nulls_first: false };
         let all = self.all()?;
-        let sorted = if *all.data_type() == decimal::any() {
+        let sorted = if let Some(intervals) = all.as_primitive_opt::<IntervalMonthDayNanoType>() {
+            // A month is thirty days, and a day is 24 hours.
+            let mut rows: Vec<u32> = (0..all.len() as u32).collect();
+            rows.sort_by_key(|&row| nanoseconds_of(intervals.value(row as usize)));
+            if self.descending {
+                rows.reverse();
+            }
+            take(&all, &UInt32Array::from(rows), None)?
+        } else if *all.data_type() == decimal::any() {
             let keys = sort_keys::of_numbers(&all)?;
             take(&all, &sort_to_indices(&keys, Some(options), None)?, None)?
         } else {
@@ -300,12 +312,35 @@ impl Sorted {
             let place = (fraction * count as f64).ceil().max(1.0) as usize;
             return ScalarValue::try_from_array(sorted, place.min(count) - 1);
         }
-        let values = sorted.as_primitive::<Float64Type>();
         let place = fraction * (count - 1) as f64;
-        let (low, high) = (values.value(place.floor() as usize), values.value(place.ceil() as usize));
+        let (below, above) = (place.floor() as usize, place.ceil() as usize);
         let part = place - place.floor();
+        if let Some(intervals) = sorted.as_primitive_opt::<IntervalMonthDayNanoType>() {
+            return between_intervals(intervals.value(below), intervals.value(above), part);
+        }
+        let values = sorted.as_primitive::<Float64Type>();
+        let (low, high) = (values.value(below), values.value(above));
         Ok(ScalarValue::Float64(Some(if low == high { low } else { low + part * (high - low) })))
     }
+}
+
+/// The interval so far between two.
+fn between_intervals(
+    low: IntervalMonthDayNano,
+    high: IntervalMonthDayNano,
+    part: f64,
+) -> Result<ScalarValue> {
+    let (low, high) = (interval_of(low), interval_of(high));
+    let found = if low == high {
+        Ok(low)
+    } else {
+        let more = intervals::difference(high, low).and_then(|whole| intervals::scaled(whole, part));
+        more.and_then(|more| match more {
+            Value::Interval(more) => intervals::sum(low, more),
+            other => Err(Error::internal(format!("an interval times a number is {other:?}"))),
+        })
+    };
+    to_scalar(&Value::Interval(found.map_err(external)?), &Type::Interval(None)).map_err(external)
 }
 
 /// The value that comes most often.

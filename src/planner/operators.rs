@@ -95,6 +95,11 @@ impl ExprPlanner for OperatorPlanner {
         {
             return Ok(PlannerResult::Planned(planned));
         }
+        let is_oid = |operand: &Operand| operand.field().is_some_and(|field| type_of(field) == Type::Oid);
+        if matches!(operator.as_str(), "+" | "-" | "*" | "/" | "%") && (is_oid(&left) || is_oid(&right)) {
+            // They are compared, and that is all.
+            return Err(no_operator(&operator, &left, &right));
+        }
         if let Some(planned) = of_ranges::plan(&operator, &expr, &left, &right)? {
             return Ok(PlannerResult::Planned(planned));
         }

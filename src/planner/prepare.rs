@@ -354,6 +354,10 @@ pub fn prepare_expr(
                 }
             }
             Expr::InList(InList { mut expr, list, negated }) => {
+                if let Some(first) = list.first() {
+                    // Of a text whose type is not known: `'a' = ANY ('{a,b}'::mood[])`.
+                    *expr = take_type(std::mem::take(expr.as_mut()), first, schema)?;
+                }
                 let mut list: Vec<Expr> =
                     list.into_iter().map(|item| take_type(item, &expr, schema)).collect::<Result<_>>()?;
                 comparison::of_list(&expr, &mut list, schema);

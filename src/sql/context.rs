@@ -284,13 +284,18 @@ impl<'a> Names<'a> {
     }
 
     /// The query of a SQL function in the place of its call.
-    fn call(&self, function: Oid, arguments: Vec<Expr>) -> crate::error::Result<Arc<dyn TableSource>> {
+    fn call(
+        &self,
+        function: Oid,
+        listed: usize,
+        arguments: Vec<Expr>,
+    ) -> crate::error::Result<Arc<dyn TableSource>> {
         if self.depth.get() >= routines::NESTED_MAX {
             return Err(Error::new(SqlState("54001"), "stack depth limit exceeded"));
         }
         let function = self.context.catalog.function_by_oid(function);
         let function = function.ok_or_else(|| Error::internal("a call of a function that is gone"))?;
-        let plan = routines::source(function, arguments, self.context, self)?;
+        let plan = routines::source(function, arguments, listed, self.context, self)?;
         Ok(Arc::new(ViewSource { schema: Arc::clone(plan.schema().inner()), plan }))
     }
 
@@ -339,8 +344,8 @@ impl ContextProvider for Names<'_> {
         if name == sample::FUNCTION {
             return self.sample(args).map_err(external);
         }
-        if let Some(function) = routines::oid_of_name(name) {
-            return self.call(function, args).map_err(external);
+        if let Some((function, listed)) = routines::called_by_name(name) {
+            return self.call(function, listed, args).map_err(external);
         }
         let Some(function) = state.table_functions().get(name) else {
             return Err(external(Error::new(

@@ -26,8 +26,10 @@ use crate::sql::grammar::Grammar;
 use crate::sql::json_table;
 use crate::sql::number_words;
 use crate::sql::records;
+use crate::sql::rows_from;
 use crate::sql::statement::{Ast, Name, Statement};
 use crate::sql::token_spellings;
+use crate::sql::unicode_escapes;
 use crate::sql::utility;
 use crate::sql::variadic;
 use crate::sql::words::{Fault, object_name, word_of};
@@ -47,6 +49,12 @@ const CHAIN_MAX: usize = 4_000;
 
 /// What a message of a parser of ours begins with that is PostgreSQL's as it is; its detail stands behind another.
 pub const OWN_WORDS: char = '\u{1}';
+
+/// The states that a parser of ours gives.
+const OWN_STATES: [SqlState; 2] = [SqlState::DATATYPE_MISMATCH, SqlState::FEATURE_NOT_SUPPORTED];
+
+/// The same before a message, its SQLSTATE and its hint, each.
+pub const OWN_STATE: char = '\u{2}';
 
 /// Parses a query string into its statements; an empty string has none.
 pub fn parse(sql: &str) -> Result<Vec<Statement>> {
@@ -71,6 +79,7 @@ fn parse_one(source: &Arc<str>, tokens: Vec<TokenWithSpan>) -> Result<Statement>
         return Err(Error::new(SqlState::UNDEFINED_PARAMETER, message));
     }
     let tokens = json_table::take(source, tokens)?;
+    let tokens = rows_from::take(source, tokens);
     let (tokens, only) = without_only(source, variadic::take(token_spellings::settle(tokens)));
     let tokens = element_words::take(source, conflict_target::wrap(source, tokens));
     let (tokens, taken) = utility::take(records::take(frames::take(tokens)));
@@ -256,8 +265,9 @@ pub fn parse_expression(sql: &str) -> Result<datafusion::sql::sqlparser::ast::Ex
 
 /// The tokens of a text, with spellings of PostgreSQL's that the tokeniser does not know.
 pub fn tokenize(sql: &str) -> Result<Vec<TokenWithSpan>> {
+    let text = unicode_escapes::settle(sql)?;
     let tokens =
-        Tokenizer::new(&DIALECT, sql).tokenize_with_location().map_err(|error| token_error(sql, error))?;
+        Tokenizer::new(&DIALECT, &text).tokenize_with_location().map_err(|error| token_error(sql, error))?;
     let tokens = number_words::read(sql, continued_texts(sql, plain_texts(tokens))?)?;
     Ok(bracket_arrays(cast_bit_strings(merge_l1_operator(tokens))))
 }
@@ -489,6 +499,13 @@ pub fn syntax_error(sql: &str, parser: &Parser, error: ParserError) -> Error {
         let (message, detail) = words.split_once(OWN_WORDS).unwrap_or((words, ""));
         let error = Error::new(SqlState::SYNTAX_ERROR, message);
         return if detail.is_empty() { error } else { error.detail(detail) };
+    }
+    if let Some(words) = message.strip_prefix(OWN_STATE)
+        && let [message, state, hint] = words.split(OWN_STATE).collect::<Vec<_>>().as_slice()
+        && let Some(state) = OWN_STATES.into_iter().find(|known| known.0 == *state)
+    {
+        let error = Error::new(state, *message);
+        return if hint.is_empty() { error } else { error.hint(*hint) };
     }
     if message.ends_with("found: EOF") {
         return end_of_input(sql);

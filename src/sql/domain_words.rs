@@ -164,7 +164,7 @@ pub fn alter(w: &mut Words) -> Parsed<Ast> {
 /// 42804 for types of which there are no domains.
 pub fn check_base(ty: &Type) -> Result<()> {
     match ty {
-        Type::Void | Type::Record(_) => {
+        Type::Void | Type::Record(_) | Type::Polymorphic(_) => {
             let message = format!("\"{ty}\" is not a valid base type for a domain");
             Err(Error::new(SqlState::DATATYPE_MISMATCH, message))
         }

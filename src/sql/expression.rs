@@ -162,7 +162,11 @@ fn logical(
     let names = Names::new(context);
     let types = context.param_types;
     let mut expr = expr.clone();
-    crate::sql::routines::expand(&mut expr, context)?;
+    let typer = |part: &ast::Expr| {
+        let planned = logical(part, schema, context, None, &mut BTreeMap::new())?;
+        planned.to_field(schema).map(|(_, found)| type_of(&found)).map_err(from_datafusion)
+    };
+    crate::sql::routines::expand_typed(&mut expr, context, &typer)?;
     crate::sql::system::rewrite::expression(&mut expr);
     rewrite::expression(&mut expr, crate::sql::known::Known::new(context))?;
     let mut planner =

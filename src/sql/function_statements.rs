@@ -12,9 +12,19 @@ pub struct CreateFunction {
     pub name: Name,
     pub replace: bool,
     pub arguments: Vec<Argument>,
+    pub named: Vec<NamedType>,
     pub returns: ReturnsClause,
     pub body: Body,
     pub options: FunctionOptions,
+}
+
+/// The type of a parameter that only the catalogue knows: until it is asked, the parameter is of type void, which none is
+/// otherwise.
+#[derive(Clone, Debug)]
+pub struct NamedType {
+    /// The place among the parameters that are given.
+    pub place: usize,
+    pub data_type: ast::DataType,
 }
 
 /// What stands after RETURNS.
@@ -26,6 +36,10 @@ pub enum ReturnsClause {
         set: bool,
     },
     Table(Vec<ViewColumn>),
+    /// RECORD, and a set of it.
+    Record {
+        set: bool,
+    },
     /// OUT and INOUT parameters.
     Out {
         columns: Vec<ViewColumn>,
@@ -52,6 +66,7 @@ pub struct FunctionOptions {
 pub struct FunctionName {
     pub name: Name,
     pub types: Option<Vec<Type>>,
+    pub named: Vec<NamedType>,
 }
 
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ use crate::sql::function_statements::*;
 use crate::sql::statement::Ast;
 use crate::sql::type_names;
 use crate::sql::words::{Parsed, Words, literal};
-use crate::types::Type;
+use crate::types::{Polymorphic, Type};
 
 /// What is said only once.
 #[derive(Default)]
@@ -26,7 +26,7 @@ pub fn create(w: &mut Words) -> Parsed<Ast> {
     let replace = w.accept("OR REPLACE");
     w.expect("FUNCTION")?;
     let name = w.name()?;
-    let Parameters { arguments, out } = parameters(w)?;
+    let Parameters { arguments, named, out } = parameters(w)?;
     let returns = match w.accept("RETURNS") {
         true => Some(returns(w)?),
         false => None,
@@ -51,13 +51,22 @@ pub fn create(w: &mut Words) -> Parsed<Ast> {
         return Err(Error::new(SqlState("42P13"), "function result type must be specified").into());
     };
     let options = clauses.options;
-    Ok(Ast::CreateFunction(Box::new(CreateFunction { name, replace, arguments, returns, body, options })))
+    Ok(Ast::CreateFunction(Box::new(CreateFunction {
+        name,
+        replace,
+        arguments,
+        named,
+        returns,
+        body,
+        options,
+    })))
 }
 
 /// What stands in brackets behind a function's name.
 #[derive(Default)]
 struct Parameters {
     arguments: Vec<Argument>,
+    named: Vec<NamedType>,
     /// Of the modes OUT and INOUT.
     out: Vec<ViewColumn>,
 }
@@ -75,9 +84,7 @@ fn with_out(out: Vec<ViewColumn>, said: Option<Said>) -> Parsed<Option<ReturnsCl
     match said {
         None if out.is_empty() => Ok(None),
         None => Ok(Some(ReturnsClause::Out { columns: out, set: false })),
-        Some(Said::Record(_)) if out.is_empty() => {
-            Err(Error::unsupported("a function that returns record").into())
-        }
+        Some(Said::Record(set)) if out.is_empty() => Ok(Some(ReturnsClause::Record { set })),
         Some(Said::Clause(clause)) if out.is_empty() => Ok(Some(clause)),
         Some(Said::Record(set)) if out.len() > 1 => Ok(Some(ReturnsClause::Out { columns: out, set })),
         Some(Said::Clause(ReturnsClause::Table(_))) => {
@@ -107,7 +114,13 @@ fn parameters(w: &mut Words) -> Parsed<Parameters> {
     }
     // Those that are given and those that are returned have names of their own.
     let mut names = HashSet::new();
-    for (mode, argument) in w.list(argument)? {
+    for Parameter { mode, argument, named } in w.list(argument)? {
+        if let Some(data_type) = named {
+            if mode.is_out() {
+                return Err(missing_type(&data_type).into());
+            }
+            parameters.named.push(NamedType { place: parameters.arguments.len(), data_type });
+        }
         let ways = [(mode.is_in(), "in"), (mode.is_out(), "out")];
         let mut ways = ways.iter().filter(|(is_such, _)| *is_such).map(|(_, way)| *way);
         if let Some(name) = &argument.name
@@ -130,6 +143,11 @@ fn parameters(w: &mut Words) -> Parsed<Parameters> {
     }
     let arguments = &parameters.arguments;
     w.expect_token(&Token::RParen)?;
+    let count = arguments.len();
+    if arguments.iter().take(count.saturating_sub(1)).any(|argument| argument.variadic) {
+        let message = "VARIADIC parameter must be the last input parameter";
+        return Err(Error::new(SqlState("42P13"), message).into());
+    }
     if let Some(place) = arguments.iter().position(|argument| argument.default.is_some())
         && arguments[place..].iter().any(|argument| argument.default.is_none())
     {
@@ -156,23 +174,36 @@ impl Mode {
     }
 }
 
-/// `[IN | OUT | INOUT] [name] type [{DEFAULT | =} expression]`
-fn argument(w: &mut Words) -> Parsed<(Mode, Argument)> {
-    if w.at("VARIADIC") && !ends_argument(w, 1) {
-        return Err(Error::unsupported("a function with VARIADIC parameters").into());
+/// A parameter, and its type if only the catalogue knows it.
+struct Parameter {
+    mode: Mode,
+    argument: Argument,
+    named: Option<DataType>,
+}
+
+/// IN, OUT, INOUT or VARIADIC, if a word of them comes next and is no name or type.
+fn mode(w: &mut Words) -> Option<(Mode, bool)> {
+    if ends_argument(w, 1) {
+        return None;
     }
-    let mode = if ends_argument(w, 1) {
-        Mode::In
+    if w.accept("VARIADIC") {
+        Some((Mode::In, true))
     } else if w.accept("INOUT") || w.accept("IN OUT") {
-        Mode::InOut
+        Some((Mode::InOut, false))
     } else if w.accept("OUT") {
-        Mode::Out
+        Some((Mode::Out, false))
     } else {
-        w.accept("IN");
-        Mode::In
-    };
+        w.accept("IN").then_some((Mode::In, false))
+    }
+}
+
+/// `[IN | OUT | INOUT | VARIADIC] [name] type [{DEFAULT | =} expression]`; the mode may stand behind the name.
+fn argument(w: &mut Words) -> Parsed<Parameter> {
+    let before = mode(w);
     let name = if starts_with_type(w) { None } else { Some(w.identifier()?) };
-    let ty = type_of(w)?;
+    let behind = if before.is_none() && name.is_some() { mode(w) } else { None };
+    let (mode, variadic) = before.or(behind).unwrap_or((Mode::In, false));
+    let (ty, named) = type_of(w)?;
     let default = if w.accept("DEFAULT") || w.accept_token(&Token::Eq) {
         let start = w.location();
         w.expression()?;
@@ -180,7 +211,13 @@ fn argument(w: &mut Words) -> Parsed<(Mode, Argument)> {
     } else {
         None
     };
-    Ok((mode, Argument { name, ty: ty.bare(), default }))
+    let ty = ty.bare();
+    let is_array =
+        matches!(ty, Type::Array(_) | Type::Polymorphic(Polymorphic::Array | Polymorphic::CompatibleArray));
+    if variadic && !is_array && named.is_none() {
+        return Err(Error::new(SqlState("42P13"), "VARIADIC parameter must be an array").into());
+    }
+    Ok(Parameter { mode, argument: Argument { name, ty, default, variadic }, named })
 }
 
 /// Whether the argument has no name: its first word is its type, or the first word of it.
@@ -211,13 +248,6 @@ fn ends_argument(w: &Words, place: usize) -> bool {
 
 /// Types of PostgreSQL that no function here takes or returns.
 const OTHER_TYPES: &[&str] = &[
-    "any",
-    "anyarray",
-    "anycompatible",
-    "anyelement",
-    "cstring",
-    "internal",
-    "record",
     "refcursor",
     "regclass",
     "regconfig",
@@ -229,9 +259,25 @@ const OTHER_TYPES: &[&str] = &[
     "regtype",
 ];
 
-fn type_of(w: &mut Words) -> Parsed<Type> {
+/// Types of PostgreSQL that no function in SQL takes.
+const OTHER_LANGUAGES: &[&str] = &["any", "cstring", "internal", "record", "trigger", "event_trigger"];
+
+/// 42704 for a type that nobody knows.
+pub fn missing_type(data_type: &DataType) -> Error {
+    let name = crate::sql::domains::name_of(data_type);
+    let name = name.map_or_else(|| data_type.to_string(), |name| name.to_string());
+    Error::new(SqlState::UNDEFINED_OBJECT, format!("type {name} does not exist"))
+}
+
+/// A type; of one that only the catalogue knows, void and its name.
+fn type_of(w: &mut Words) -> Parsed<(Type, Option<DataType>)> {
     let data_type = w.parser.parse_data_type()?;
     match (type_names::resolve(&data_type), crate::sql::domains::name_of(&data_type)) {
+        (Err(_), Some(name)) if OTHER_LANGUAGES.contains(&name.name.as_str()) => {
+            let name = if name.name == "any" { "\"any\"".to_owned() } else { name.name };
+            let message = format!("SQL functions cannot have arguments of type {name}");
+            Err(Error::new(SqlState("42P13"), message).into())
+        }
         (Err(_), Some(name)) if OTHER_TYPES.contains(&name.name.as_str()) => {
             Err(Error::unsupported(format!("the type {} in a function's signature", name.name)).into())
         }
@@ -239,7 +285,8 @@ fn type_of(w: &mut Words) -> Parsed<Type> {
             let message = "SQL functions cannot have arguments of type void";
             Err(Error::new(SqlState("42P13"), message).into())
         }
-        (resolved, _) => Ok(resolved?),
+        (Err(error), _) if error.state() == SqlState::UNDEFINED_OBJECT => Ok((Type::Void, Some(data_type))),
+        (resolved, _) => Ok((resolved?, None)),
     }
 }
 
@@ -247,7 +294,10 @@ fn returns(w: &mut Words) -> Parsed<Said> {
     if w.accept("TABLE") {
         let columns = w.parenthesised(|w| {
             let name = w.identifier()?;
-            Ok(ViewColumn { name, ty: type_of(w)?.bare() })
+            match type_of(w)? {
+                (ty, None) => Ok(ViewColumn { name, ty: ty.bare() }),
+                (_, Some(data_type)) => Err(missing_type(&data_type).into()),
+            }
         })?;
         return Ok(Said::Clause(ReturnsClause::Table(columns)));
     }
@@ -415,10 +465,11 @@ pub fn drop(w: &mut Words) -> Parsed<Ast> {
 fn function_name(w: &mut Words) -> Parsed<FunctionName> {
     let name = w.name()?;
     if !w.at_token(&Token::LParen) {
-        return Ok(FunctionName { name, types: None });
+        return Ok(FunctionName { name, types: None, named: Vec::new() });
     }
-    let Parameters { arguments, .. } = parameters(w)?;
-    Ok(FunctionName { name, types: Some(arguments.into_iter().map(|argument| argument.ty).collect()) })
+    let Parameters { arguments, named, .. } = parameters(w)?;
+    let types = arguments.into_iter().map(|argument| argument.ty).collect();
+    Ok(FunctionName { name, types: Some(types), named })
 }
 
 /// From FUNCTION on.

@@ -159,6 +159,24 @@ pub fn tell_arrays_apart(arrays: &mut [Expr]) {
     }
 }
 
+/// The same of arrays of which queries are part, which the planner calls by what they yield.
+pub fn number_queries(arrays: &mut [Expr]) {
+    for (place, array) in arrays.iter_mut().enumerate().skip(1) {
+        let is_query = |part: &Expr| match part {
+            Expr::Subquery(_) => true,
+            Expr::Function(call) => matches!(call.args, ast::FunctionArguments::Subquery(_)),
+            _ => false,
+        };
+        let found = visit::expressions(array, |part| match is_query(part) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        });
+        if found.is_break() {
+            *array = function_call(key::NAME, vec![array.clone(), number(place + 1)]);
+        }
+    }
+}
+
 /// The text of an expression without its casts.
 fn without_casts(expr: &Expr) -> String {
     written(expr, |part| match part {

@@ -100,6 +100,8 @@ mod locking;
 pub mod maintenance;
 // Rows among the rows of a subquery.
 mod membership;
+// Tables that FROM names, and that cannot be named where they were.
+mod missing_entries;
 // MERGE as the parser reads it.
 pub(crate) mod merge_words;
 // LISTEN and NOTIFY.
@@ -146,6 +148,8 @@ mod recursive_terms;
 mod refusals;
 // Functions written in SQL, where they are called.
 mod routines;
+// Several functions side by side in FROM, and columns that are listed for one.
+mod rows_from;
 // Large objects: descriptors, and what is done to them.
 mod large_objects;
 // CREATE TABLE (LIKE ...), word by word.
@@ -206,6 +210,8 @@ mod trees;
 pub(crate) mod type_names;
 // CREATE TYPE and ALTER TYPE, word by word.
 mod type_words;
+// Unicode escapes as the characters that they stand for.
+mod unicode_escapes;
 // Columns of JOIN ... USING, by their bare names.
 mod using;
 // Utility statements, read word by word.

@@ -40,6 +40,7 @@ use crate::planner::unnest::unnest;
 use crate::sql::OutputColumn;
 use crate::sql::context::Names;
 use crate::sql::known::Known;
+use crate::sql::missing_entries;
 use crate::sql::plan_cache::{PlanPool, apart};
 use crate::sql::rewrite;
 use crate::sql::routines;
@@ -82,7 +83,9 @@ pub fn plan_for(query: &ast::Query, context: &PlanContext, targets: &[Type]) -> 
     let targets: Vec<Type> = targets.iter().map(without_length).collect();
     let targets = targets.as_slice();
     let planned = plan_some_way(query, context, targets);
-    planned.map_err(|error| system_columns::refused(error, query, &Known::new(context)))
+    planned.map_err(|error| {
+        missing_entries::told(system_columns::refused(error, query, &Known::new(context)), query)
+    })
 }
 
 /// Plans a query, where that fails said in other words.

@@ -235,6 +235,8 @@ fn field(root: &Expr, chain: &[AccessExpr]) -> Option<Expr> {
                 None => root.clone(),
             }
         }
+        // A parameter of a composite type.
+        Expr::Value(value) if matches!(value.value, ast::Value::Placeholder(_)) => root.clone(),
         Expr::Subquery(_)
         | Expr::Case { .. }
         | Expr::Cast { .. }

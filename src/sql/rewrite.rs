@@ -26,8 +26,8 @@ use crate::sql::visit;
 use crate::sql::{
     aggregates, aliases, constants, dimensions, domains, first_terms, framed, frames, group_keys,
     group_names, hypothetical, item_names, membership, order_by, quantified, records, recursive_terms,
-    refusals, same_names, sample, set_functions, subscripts, system, system_columns, ties, using, values,
-    whole_rows, windows, with_order,
+    refusals, rows_from, same_names, sample, set_functions, subscripts, system, system_columns, ties, using,
+    values, variadic, whole_rows, windows, with_order,
 };
 use crate::types::Type;
 
@@ -196,7 +196,8 @@ impl VisitorMut for Rewriter<'_> {
                 return ControlFlow::Break(());
             }
         }
-        if let Err(refused) = aliases::complete(factor, &self.known, &self.hidden) {
+        let settled = rows_from::settle(factor).and_then(|()| set_functions::check_columns(factor));
+        if let Err(refused) = settled.and_then(|()| aliases::complete(factor, &self.known, &self.hidden)) {
             self.refused = Some(refused);
             return ControlFlow::Break(());
         }
@@ -226,6 +227,9 @@ impl VisitorMut for Rewriter<'_> {
         if let Err(refused) = quantified::expand(expr) {
             self.refused = Some(refused);
             return ControlFlow::Break(());
+        }
+        if let Expr::Function(function) = expr {
+            variadic::unname(function);
         }
         if let Expr::Function(function) = expr
             && let Err(refused) = refusals::of_call(function).and_then(|()| frames::of_call(function))

@@ -17,11 +17,13 @@ use datafusion::sql::sqlparser::ast::{
     self, Expr, Ident, ObjectName, SelectItem, TableAlias, TableAliasColumnDef, TableFactor,
 };
 
+use crate::error::Result;
 use crate::functions::populate::MEMBER;
 use crate::sql::known::{Known, factors};
 use crate::sql::rewrite::{
     arguments, called_function, cast_to, folded, function_call, plain_name, type_tree,
 };
+use crate::sql::rows_from::{self, Item};
 use crate::sql::trees::{alias_of, derived, number, query_from, query_of, relation, text};
 use crate::sql::visit;
 use crate::sql::{dialect, dimensions, group_names, routines, sample, values};
@@ -93,10 +95,31 @@ const RECORDS: &[(&str, bool)] = &[
     (PAIRS_TO_RECORD, false),
 ];
 
+/// Why a call in FROM may not list columns, or has to.
+pub fn check_columns(factor: &TableFactor) -> Result<()> {
+    let Some(function) = function_of(factor) else { return Ok(()) };
+    let TableFactor::Table { alias, with_ordinality, .. } = factor else { return Ok(()) };
+    let columns = alias.as_ref().map(|alias| alias.columns.as_slice()).unwrap_or_default();
+    let lists = columns.iter().any(|column| column.data_type.is_some());
+    let returns_record = RECORDS.iter().any(|(record, _)| *record == function);
+    match (lists, returns_record) {
+        (true, true) if *with_ordinality => Err(routines::ordinality_of_listed()),
+        (false, true) => Err(routines::unlisted()),
+        (true, false) if TABLES.iter().any(|(table, _)| *table == function) => {
+            Err(routines::listed_twice("for a function with OUT parameters"))
+        }
+        // What is no function of the system is not known to exist.
+        (true, false) if is_array_of_set(&function) && !function.contains("populate") => {
+            Err(routines::listed_wrongly())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The functions in FROM that the planner asks for: its own, and those in SQL.
 fn is_planners(name: &str) -> bool {
     let name = called_function(name);
-    matches!(name, "generate_series" | "range" | sample::FUNCTION) || routines::oid_of_name(name).is_some()
+    matches!(name, "generate_series" | "range" | sample::FUNCTION) || routines::called_by_name(name).is_some()
 }
 
 /// Whether a function that returns a set is defined as one that returns an array.
@@ -296,6 +319,9 @@ pub fn expand(factor: &mut TableFactor, known: &Known) {
         return;
     }
     let Some(function) = function_of(factor) else { return };
+    if function == rows_from::ROWS_FROM {
+        return side_by_side(factor, known);
+    }
     let computed = is_computed_series(factor);
     let TableFactor::Table { alias, args: Some(args), with_ordinality, .. } = factor else { return };
     let (arguments, alias, ordinality) = (unnamed_arguments(args), alias.take(), *with_ordinality);
@@ -324,6 +350,116 @@ pub fn expand(factor: &mut TableFactor, known: &Known) {
     } else {
         one_row(named(&function), alias, &function, ordinality)
     };
+}
+
+/// `ROWS FROM (f(1), unnest(a))`, whose items have been settled.
+fn side_by_side(factor: &mut TableFactor, known: &Known) {
+    let TableFactor::Table { alias, args: Some(args), with_ordinality, .. } = factor else { return };
+    let calls = unnamed_arguments(args);
+    let (alias, ordinality) = (alias.take(), *with_ordinality);
+    let first = calls.first().and_then(|call| match call {
+        Expr::Function(call) => plain_name(call),
+        _ => None,
+    });
+    let items: Vec<Item> = calls.into_iter().flat_map(|call| items_of(call, known)).collect();
+    let mut names: Vec<String> = Vec::new();
+    for column in items.iter().flat_map(|item| &item.columns) {
+        // The planner tells columns apart by their names.
+        let taken = names.iter().filter(|name| **name == column.name).count();
+        let name = if taken == 0 { column.name.clone() } else { format!("{}_{}", column.name, taken + 1) };
+        names.push(name);
+    }
+    let function = first.filter(|name| !name.starts_with("hither_"));
+    let function = function.or_else(|| names.first().cloned()).unwrap_or_default();
+    let is_plain = items.iter().all(|item| item.columns.iter().all(|column| column.field.is_none()));
+    let fields: Vec<Vec<Option<String>>> =
+        items.iter().map(|item| item.columns.iter().map(|column| column.field.clone()).collect()).collect();
+    let mut arrays: Vec<Expr> = items.into_iter().map(|item| item.array).collect();
+    group_names::number_queries(&mut arrays);
+    if is_plain {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        *factor = unnest(&function, alias, arrays, &names, ordinality);
+        return;
+    }
+    let lateral = arrays.iter().any(values::names_columns);
+    let places: Vec<String> = (1..=arrays.len()).map(|place| format!("hither_c{place}")).collect();
+    let columns: Vec<&str> = places.iter().map(String::as_str).collect();
+    let row = alias_of(Ident::new("hither_r"));
+    let unnested = unnest("hither_r", Some(row), arrays, &columns, ordinality);
+    let mut shown = names.iter();
+    let mut outputs = Vec::with_capacity(names.len() + 1);
+    for (place, fields) in places.iter().zip(&fields) {
+        for (field, name) in fields.iter().zip(shown.by_ref()) {
+            let value = Expr::Identifier(Ident::new(place));
+            let expr = match field {
+                Some(field) => function_call("get_field", vec![value, text(field.clone())]),
+                None => value,
+            };
+            outputs.push(SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', name) });
+        }
+    }
+    if ordinality {
+        outputs.push(SelectItem::UnnamedExpr(Expr::Identifier(Ident::new("ordinality"))));
+    }
+    let mut alias = alias.unwrap_or_else(|| alias_of(Ident::with_quote('"', function)));
+    if !alias.columns.is_empty() {
+        let ordinal = ordinality.then(|| "ordinality".to_owned());
+        let rest = names.into_iter().chain(ordinal).skip(alias.columns.len());
+        let rest: Vec<_> = rest
+            .map(|name| TableAliasColumnDef { name: Ident::with_quote('"', name), data_type: None })
+            .collect();
+        alias.columns.extend(rest);
+    }
+    *factor = derived(lateral, query_from(outputs, unnested), alias);
+}
+
+/// The arrays that a function is, of one column or several, with the columns' names.
+pub fn arrays_of(call: &ast::Function) -> Option<Vec<(Expr, &'static str)>> {
+    let name = plain_name(call)?;
+    if let Some((set, column)) = SETS.iter().find(|(set, _)| *set == name) {
+        return Some(vec![(Expr::Function(call.clone()), column.unwrap_or(set))]);
+    }
+    if name == "generate_series" {
+        return Some(vec![(Expr::Function(call.clone()), "generate_series")]);
+    }
+    let (_, columns) = TABLES.iter().find(|(table, _)| *table == name)?;
+    let given = arguments(call)?;
+    Some(columns.iter().map(|(array, column)| (function_call(array, given.clone()), *column)).collect())
+}
+
+/// A call among several as arrays that are unnested.
+fn items_of(call: Expr, known: &Known) -> Vec<Item> {
+    if let Some(mut made) = Item::made(&call) {
+        // A set among arguments has become a call of unnest.
+        if let Expr::Function(unnest) = &made.array
+            && plain_name(unnest).as_deref() == Some("unnest")
+            && let Some(Ok([array])) = arguments(unnest).map(<[Expr; 1]>::try_from)
+        {
+            made.array = array;
+        }
+        return vec![made];
+    }
+    let one = |call: Expr, name: &str| {
+        let array = Expr::Array(ast::Array { elem: vec![call], named: true });
+        Item::plain(array, name)
+    };
+    let Expr::Function(function) = &call else {
+        let name = crate::sql::rewrite::name_of(&call);
+        return vec![one(call, &name)];
+    };
+    let name = plain_name(function).unwrap_or_else(|| crate::sql::rewrite::name_of(&call));
+    let given = arguments(function).unwrap_or_default();
+    if name == "unnest" {
+        let arrays = given.into_iter().map(|array| dimensions::elements(array, known));
+        return arrays.map(|array| Item::plain(array, "unnest")).collect();
+    }
+    if let Some((set, column)) = SETS.iter().find(|(set, _)| *set == name) {
+        return vec![Item::plain(call, column.unwrap_or(set))];
+    }
+    match is_array_of_set(&name) {
+        true => vec![Item::plain(call, name)],
+        false => vec![one(call, &name)],
+    }
 }
 
 /// Nothing stands before the first item of FROM: there LATERAL means nothing, and the columns that its arrays name are

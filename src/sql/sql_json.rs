@@ -16,9 +16,12 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
-use crate::sql::dialect::OWN_WORDS;
+use crate::error::SqlState;
+use crate::sql::dialect::{OWN_STATE, OWN_WORDS};
 use crate::sql::rewrite::{cast_to, function_call};
 use crate::sql::trees::{alias_of, derived, query_from, text};
+use crate::sql::type_names;
+use crate::types::Type;
 
 type Parsed<T> = Result<T, ParserError>;
 
@@ -191,13 +194,36 @@ impl Words<'_, '_> {
         Err(ParserError::ParserError(format!("{OWN_WORDS}{message}")))
     }
 
+    /// The same with a state of its own and a hint.
+    fn refuse_as<T>(&self, state: SqlState, message: &str, hint: &str) -> Parsed<T> {
+        let words = [message, state.0, hint].map(|word| format!("{OWN_STATE}{word}"));
+        Err(ParserError::ParserError(words.concat()))
+    }
+
     /// `[FORMAT JSON [ENCODING UTF8]]`
     pub fn format(&mut self) -> Parsed<bool> {
+        self.format_of(None)
+    }
+
+    /// The same behind a type that is returned, of which bytea alone has an encoding.
+    fn format_of(&mut self, returned: Option<&DataType>) -> Parsed<bool> {
         if !self.accept("format json") {
             return Ok(false);
         }
-        if self.accept("encoding") && !self.accept("utf8") {
+        if !self.accept("encoding") {
+            return Ok(true);
+        }
+        if !self.accept("utf8") {
+            let unsupported = self.accept("utf16") || self.accept("utf32");
+            if unsupported {
+                let hint = "Only UTF8 JSON encoding is supported.";
+                return self.refuse_as(SqlState::FEATURE_NOT_SUPPORTED, "unsupported JSON encoding", hint);
+            }
             return self.parser.expected("UTF8", self.parser.peek_token());
+        }
+        if returned.is_some_and(|ty| *ty != DataType::Bytea) {
+            let message = "cannot set JSON encoding for non-bytea output types";
+            return self.refuse_as(SqlState::FEATURE_NOT_SUPPORTED, message, "");
         }
         Ok(true)
     }
@@ -214,7 +240,7 @@ impl Words<'_, '_> {
             return Ok(None);
         }
         let data_type = self.parser.parse_data_type()?;
-        let is_json = self.format()?;
+        let is_json = self.format_of(Some(&data_type))?;
         Ok(Some(Returning { data_type, is_json }))
     }
 
@@ -375,6 +401,14 @@ impl Words<'_, '_> {
     fn serialize(&mut self) -> Parsed<Expr> {
         let value = self.value()?;
         let returning = self.returning()?;
+        if let Some(ty) = returning.as_ref().and_then(|of| type_names::built_in(&of.data_type))
+            && ty != Type::Bytea
+            && ty.category() != 'S'
+        {
+            let (ty, hint) = (ty.bare(), "Try returning a string type or bytea.");
+            let message = format!("cannot use type {ty} in RETURNING clause of JSON_SERIALIZE()");
+            return self.refuse_as(SqlState::DATATYPE_MISMATCH, &message, hint);
+        }
         self.close()?;
         let made = function_call("hither_sql_json_serialize", vec![cast_to(value, DataType::JSON)]);
         Ok(match returning.map(|returning| returning.data_type) {
@@ -461,10 +495,13 @@ impl Words<'_, '_> {
 
     /// `[behaviour ON EMPTY] [behaviour ON ERROR]`
     pub fn behaviours(&mut self, question: &mut Question) -> Parsed<()> {
+        let mut has_empty = false;
         while !matches!(self.parser.peek_token_ref().token, Token::RParen | Token::Comma | Token::EOF) {
             let (behaviour, otherwise) = self.behaviour(&question.data_type)?;
             self.expect("on")?;
-            let is_empty = self.accept("empty");
+            // Once, and before the other.
+            let is_empty = !has_empty && self.accept("empty");
+            has_empty |= is_empty;
             if !is_empty {
                 self.expect("error")?;
             }

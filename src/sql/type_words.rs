@@ -6,6 +6,7 @@ use crate::error::{Error, SqlState};
 use crate::sql::statement::{Ast, ColumnType, Name};
 use crate::sql::type_names;
 use crate::sql::words::{Parsed, Words};
+use crate::types::Type;
 use crate::types::enums::Place;
 
 /// What ALTER TYPE changes.
@@ -90,7 +91,10 @@ fn range_options(w: &mut Words) -> Parsed<RangeOptions> {
             "collation" => options.collation.replace(w.name()?).is_some(),
             "canonical" => options.canonical.replace(w.name()?).is_some(),
             "subtype_diff" => options.subtype_diff.replace(w.name()?).is_some(),
-            "multirange_type_name" => options.multirange_name.replace(w.name()?).is_some(),
+            "multirange_type_name" => {
+                refuse_type_words(w)?;
+                options.multirange_name.replace(w.name()?).is_some()
+            }
             other => {
                 let message = format!("type attribute \"{other}\" not recognized");
                 return Err(Error::new(SqlState::SYNTAX_ERROR, message).into());
@@ -102,6 +106,37 @@ fn range_options(w: &mut Words) -> Parsed<RangeOptions> {
         }
     })?;
     Ok(options)
+}
+
+/// Words of the grammar name types that there are.
+fn refuse_type_words(w: &Words) -> Parsed<()> {
+    const WORDS: &[&str] = &[
+        "BIGINT",
+        "BIT",
+        "BOOLEAN",
+        "CHAR",
+        "CHARACTER",
+        "DEC",
+        "DECIMAL",
+        "FLOAT",
+        "INT",
+        "INTEGER",
+        "INTERVAL",
+        "NUMERIC",
+        "REAL",
+        "SMALLINT",
+        "TIME",
+        "TIMESTAMP",
+        "VARCHAR",
+    ];
+    let Some(word) = WORDS.iter().find(|word| w.at(word)) else { return Ok(()) };
+    match Type::named(&word.to_lowercase(), false, &[]) {
+        Ok(ty) => {
+            let message = format!("type \"{}\" already exists", ty.entry().name);
+            Err(Error::new(SqlState("42710"), message).into())
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// `name type [COLLATE collation]`

@@ -1,14 +1,18 @@
 //! `concat_ws(',', VARIADIC tags)`: the last argument is an array of what the function takes any number of.
 //!
 //! sqlparser does not know the word. It is taken away, and the function gets the name of its twin that takes the array
-//! (`functions::value`); a function that has none is called with the array as it is, and does not exist. Where no call ends
-//! with it the word stays, and is a syntax error.
+//! (`functions::value`); for a function that has none, which a user may have made, the argument gets a name that nobody
+//! writes ([`ARGUMENT`]). Where no call ends with it the word stays, and is a syntax error.
 
+use datafusion::sql::sqlparser::ast::{self, FunctionArg};
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::functions::value::VARIADIC;
 use crate::sql::dialect::{solid, word};
 use crate::types::identifiers::is_keyword;
+
+/// The name of an argument that is the array itself.
+pub const ARGUMENT: &str = "variadic argument";
 
 /// Functions that take any number of arguments.
 const FUNCTIONS: &[&str] = &[
@@ -55,16 +59,35 @@ pub fn take(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
                 // VALUES, coalesce and so on.
                 continue;
             }
-            taken.push(at);
-            if FUNCTIONS.contains(&lower.as_str()) {
+            let of_system = FUNCTIONS.contains(&lower.as_str());
+            if of_system {
                 called.value = format!("{VARIADIC}{lower}");
             }
+            taken.push((at, of_system));
         }
     }
-    for at in taken.into_iter().rev() {
-        tokens.remove(at);
+    for (at, of_system) in taken.into_iter().rev() {
+        if of_system {
+            tokens.remove(at);
+            continue;
+        }
+        let span = tokens[at].span;
+        tokens[at].token = Token::make_word(ARGUMENT, Some('"'));
+        tokens.insert(at + 1, TokenWithSpan { token: Token::RArrow, span });
     }
     tokens
+}
+
+/// Takes the name away again, of a call of a function of the system that has no twin.
+pub fn unname(function: &mut ast::Function) {
+    let ast::FunctionArguments::List(list) = &mut function.args else { return };
+    for argument in &mut list.args {
+        if let FunctionArg::Named { name, arg, .. } = argument
+            && name.value == ARGUMENT
+        {
+            *argument = FunctionArg::Unnamed(arg.clone());
+        }
+    }
 }
 
 /// The name before the parenthesis that is still open behind these places.

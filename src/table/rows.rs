@@ -327,7 +327,7 @@ fn fixed_width(ty: &Type) -> Option<usize> {
         Type::Range(_) | Type::Multirange(_) => return None,
         Type::Array(_) | Type::Citext | Type::Name | Type::Char => return None,
         Type::JsonPath | Type::Int2Vector | Type::OidVector => return None,
-        Type::Record(_) | Type::Void | Type::Composite(_) => return None,
+        Type::Record(_) | Type::Void | Type::Polymorphic(_) | Type::Composite(_) => return None,
     })
 }
 
@@ -569,7 +569,7 @@ pub fn decode(bytes: &[u8], ty: &Type) -> Result<Value> {
         | Type::OidVector => Value::Text(text()?),
         Type::Composite(of) => decode_composite(bytes, of)?,
         // No column holds one.
-        Type::Record(_) | Type::Void => return Err(damaged(bytes)),
+        Type::Record(_) | Type::Void | Type::Polymorphic(_) => return Err(damaged(bytes)),
         Type::Json => Value::Json(text()?),
         Type::Jsonb => Value::Jsonb(text()?),
         Type::Bytea => Value::Bytea(bytes.to_vec()),

@@ -27,16 +27,15 @@
 //! | records                            | Struct                      |
 //! | composite types                    | Struct, whose first field has the definition in its metadata |
 //!
-//! The exact SQL type travels as field metadata under [`TYPE_KEY`]. Operators that lose metadata (UNION, CASE,
-//! aggregates) lose only modifiers and the kind of text (which `planner` gives back, because citext has an equality of its
-//! own), because vectors, bits, json, jsonb and uuid have Arrow types of
-//! their own.
+//! The exact SQL type travels as field metadata under [`TYPE_KEY`]. Operators that lose metadata (UNION, CASE, aggregates)
+//! lose only modifiers and the kind of text (which `planner` gives back, because citext has an equality of its own), because
+//! vectors, bits, json, jsonb and uuid have Arrow types of their own.
 
 // Cells of halfvec, of sparsevec, of bit strings and of text search's types.
 pub mod lists;
-
-// Errors to and from DataFusion.
+// Errors to and from DataFusion, and what was meant by columns that are not there.
 pub mod errors;
+mod hints;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -77,6 +76,7 @@ pub fn data_type(ty: &Type) -> DataType {
         | Type::Citext
         | Type::JsonPath
         | Type::Void
+        | Type::Polymorphic(_)
         | Type::Int2Vector
         | Type::OidVector
         | Type::Name
@@ -302,6 +302,7 @@ pub fn value_at(array: &ArrayRef, row: usize, ty: &Type) -> Result<Value> {
         | Type::Citext
         | Type::JsonPath
         | Type::Void
+        | Type::Polymorphic(_)
         | Type::Int2Vector
         | Type::OidVector
         | Type::Name
@@ -511,6 +512,7 @@ impl Builder {
             | Type::Citext
             | Type::JsonPath
             | Type::Void
+            | Type::Polymorphic(_)
             | Type::Int2Vector
             | Type::OidVector
             | Type::Name

@@ -183,6 +183,10 @@ pub fn receive(ty: &Type, bytes: &[u8]) -> Result<Value> {
             }
             [] => return Err(short()),
         },
+        Type::Polymorphic(of) => {
+            let message = format!("cannot accept a value of type {}", of.name());
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
         Type::Void => Value::Text(String::new()),
         Type::Bytea => Value::Bytea(bytes.to_vec()),
         Type::Date => Value::Date(receive_date(i32::from_be_bytes(fixed(bytes)?))?),

@@ -35,6 +35,7 @@ pub mod named;
 pub mod names;
 pub mod network;
 pub mod numeric;
+pub mod polymorphic;
 pub mod range;
 pub mod record;
 pub mod sparsevec;
@@ -62,6 +63,7 @@ pub use multirange::Multirange;
 pub use named::OwnType;
 pub use network::{Network, NetworkType};
 pub use numeric::Numeric;
+pub use polymorphic::Polymorphic;
 pub use range::{OwnRange, Range, RangeType};
 pub use record::RecordField;
 pub use sparsevec::{Sparse, Sparsevec};
@@ -137,6 +139,8 @@ pub enum Type {
     Record(Vec<RecordField>),
     /// What functions answer that are called for what they do; not for user columns. Its values are empty texts.
     Void,
+    /// `anyelement` and its kin, which parameters of functions are declared as; a call says what they are.
+    Polymorphic(Polymorphic),
     /// The catalogue's own types; not for user columns.
     Oid,
     /// Where a row lies: the type of `ctid`.

@@ -8,7 +8,7 @@ use std::fmt;
 use crate::error::{Error, Result, SqlState};
 use crate::types::interval::Limits;
 use crate::types::vector::Kind;
-use crate::types::{Composite, NetworkType, OwnType, RangeType, Type, bits, vector};
+use crate::types::{Composite, NetworkType, OwnType, Polymorphic, RangeType, Type, bits, vector};
 
 /// `vector`.
 pub const VECTOR_OID: u32 = 16_388;
@@ -130,6 +130,8 @@ const RANGE: Entry = entry(3_831, 0, "anyrange", "anyrange", -1, 'R');
 const MULTIRANGE: Entry = entry(4_537, 0, "anymultirange", "anymultirange", -1, 'R');
 /// Functions that answer nothing; no type of arrays is of it.
 const VOID: Entry = entry(2_278, 0, "void", "void", 4, 'P');
+/// What is common to all polymorphic types.
+const POLYMORPHIC: Entry = entry(2_283, 0, "anyelement", "anyelement", 4, 'P');
 /// What is common to all records.
 const RECORD: Entry = entry(2_249, 2_287, "record", "record", -1, 'P');
 
@@ -145,6 +147,7 @@ impl Type {
             Type::Enum(_) => return &ENUM,
             Type::Record(_) => return &RECORD,
             Type::Void => return &VOID,
+            Type::Polymorphic(_) => return &POLYMORPHIC,
             Type::Composite(_) => return &COMPOSITE,
             Type::Range(RangeType::Own(_)) => return &RANGE,
             Type::Multirange(RangeType::Own(_)) => return &MULTIRANGE,
@@ -173,6 +176,7 @@ impl Type {
         match self {
             Type::Enum(of) => of.oid,
             Type::Composite(of) => of.oid,
+            Type::Polymorphic(of) => of.oid(),
             Type::Range(RangeType::Own(of)) => of.oid,
             Type::Multirange(RangeType::Own(of)) => of.multirange_oid,
             Type::Array(item) => item.array_oid(),
@@ -231,6 +235,7 @@ impl Type {
             Type::Array(_) => format!("_{}", self.element().catalog_name()),
             Type::Enum(of) => of.name.clone(),
             Type::Composite(of) => of.name.clone(),
+            Type::Polymorphic(of) => of.name().to_owned(),
             Type::Range(of) => of.name().to_owned(),
             Type::Multirange(of) => of.multirange_name().to_owned(),
             _ => self.entry().name.to_owned(),
@@ -244,6 +249,21 @@ impl Type {
             Type::Enum(_) => 'E',
             _ => self.entry().category,
         }
+    }
+
+    /// pg_type.typispreferred: of its category, the type that others are cast to.
+    pub fn is_preferred(&self) -> bool {
+        matches!(
+            self,
+            Type::Bool
+                | Type::Text
+                | Type::Float8
+                | Type::Oid
+                | Type::Timestamptz(_)
+                | Type::Interval(_)
+                | Type::Varbit(_)
+                | Type::Network(NetworkType::Inet)
+        )
     }
 
     /// As format_type() prints it when it is not asked for a modifier, and regtype always: blank-padded text without a
@@ -339,11 +359,12 @@ impl Type {
 
     /// The type with this OID, without modifier.
     pub fn from_oid(oid: u32) -> Option<Type> {
-        ENTRIES.iter().find_map(|(ty, entry)| match oid {
+        let known = ENTRIES.iter().find_map(|(ty, entry)| match oid {
             _ if oid == entry.oid => Some(ty.clone()),
             _ if oid == entry.array_oid => Some(Type::Array(Box::new(ty.clone()))),
             _ => None,
-        })
+        });
+        known.or_else(|| Polymorphic::from_oid(oid).map(Type::Polymorphic))
     }
 
     /// The inverse of [`Type::typmod`]; a modifier that means nothing for the type is ignored.
@@ -382,7 +403,9 @@ impl Type {
     /// The type of arrays of this one, 42704 when there is none.
     pub fn in_arrays(self) -> Result<Type> {
         match self {
-            Type::Void => Err(Error::new(SqlState::UNDEFINED_OBJECT, "type \"void[]\" does not exist")),
+            Type::Void | Type::Polymorphic(_) => {
+                Err(Error::new(SqlState::UNDEFINED_OBJECT, format!("type \"{self}[]\" does not exist")))
+            }
             item => Ok(Type::Array(Box::new(item))),
         }
     }
@@ -454,6 +477,7 @@ impl Type {
             "name" => Type::Name,
             "citext" => Type::Citext,
             "void" => Type::Void,
+            other if let Some(of) = Polymorphic::from_name(other) => Type::Polymorphic(of),
             other if let Some(of) = RangeType::from_name(other) => Type::Range(of),
             other if let Some(of) = RangeType::from_multirange_name(other) => Type::Multirange(of),
             other if let Some(of) = NetworkType::from_name(other) => Type::Network(of),
@@ -480,6 +504,7 @@ impl fmt::Display for Type {
             Type::Array(item) => write!(f, "{item}[]"),
             Type::Enum(of) => f.write_str(&of.shown()),
             Type::Composite(of) => f.write_str(&of.shown()),
+            Type::Polymorphic(of) => f.write_str(of.name()),
             Type::Range(RangeType::Own(of)) => f.write_str(&of.shown()),
             Type::Multirange(RangeType::Own(of)) => f.write_str(&of.multirange_shown()),
             // Blank-padded without a length is not "character", which would mean one character.

@@ -122,6 +122,10 @@ pub fn parse_as(ty: &Type, text: &str, look: Look) -> Result<Value> {
         Type::Float8 => Value::Float8(float::parse_f64(text)?),
         Type::Numeric(modifier) => Value::Numeric(numeric::parse(text)?.fit(*modifier)?),
         Type::Text | Type::Citext => Value::Text(text.to_owned()),
+        Type::Polymorphic(of) => {
+            let message = format!("cannot accept a value of type {}", of.name());
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
         // Whatever it says.
         Type::Void => Value::Text(String::new()),
         Type::Varchar(_) | Type::Bpchar(_) | Type::Name | Type::Char => {

@@ -154,6 +154,7 @@ impl Family {
             | Type::JsonPath
             | Type::Record(_)
             | Type::Void
+            | Type::Polymorphic(_)
             | Type::Composite(_)
             | Type::Int2Vector
             | Type::OidVector

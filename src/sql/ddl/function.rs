@@ -9,9 +9,12 @@ use datafusion::sql::sqlparser::ast::DataType;
 
 use crate::catalog::{Catalog, Edit, Function, Object, Oid, Parallel, Relation, Returns, Volatility};
 use crate::error::{Error, Result, SqlState};
+use crate::sql::domains;
 use crate::sql::function_statements::{
-    AlterFunction, CreateFunction, DropFunction, FunctionAction, FunctionName, FunctionOptions, ReturnsClause,
+    AlterFunction, CreateFunction, DropFunction, FunctionAction, FunctionName, FunctionOptions, NamedType,
+    ReturnsClause,
 };
+use crate::sql::function_words::missing_type;
 use crate::sql::response::{Response, Severity};
 use crate::sql::routines;
 use crate::sql::session::{Session, done};
@@ -19,6 +22,7 @@ use crate::sql::settings::id;
 use crate::sql::type_names;
 use crate::sql::words::object_name;
 use crate::types::Type;
+use crate::types::polymorphic::polymorphic_of;
 
 const INVALID_FUNCTION_DEFINITION: SqlState = SqlState("42P13");
 
@@ -47,11 +51,14 @@ impl Session {
             comment: None,
         };
         function.one_row = match &create.returns {
-            ReturnsClause::Out { set, .. } => !set,
+            ReturnsClause::Out { set, .. } | ReturnsClause::Record { set } => !set,
             ReturnsClause::Named { set, .. } => !set && matches!(function.returns, Returns::SetOfRows(_)),
             ReturnsClause::Table(_) => false,
         };
         apply(&create.options, &mut function)?;
+        for NamedType { place, data_type } in &create.named {
+            function.arguments[*place].ty = self.type_in_signature(&catalog, data_type)?;
+        }
         for ty in function.argument_types() {
             type_names::check_created(&ty, &catalog)?;
         }
@@ -69,6 +76,7 @@ impl Session {
             }
             None => function.oid = self.new_oid()?,
         }
+        check_determined(&function)?;
         self.check_function(&catalog, &function)?;
         self.edit(vec![Edit::Put(Object::Function(function))]).await?;
         Ok(done("CREATE FUNCTION"))
@@ -82,13 +90,38 @@ impl Session {
             if let Some(default) = &argument.default {
                 let expression = crate::sql::dialect::parse_expression(default)?;
                 let items = crate::sql::expressions::items([expression]);
-                crate::sql::expressions::compile(&context, &[], &items, std::slice::from_ref(&argument.ty))?;
+                let target = match &argument.ty {
+                    Type::Polymorphic(_) => &[],
+                    ty => std::slice::from_ref(ty),
+                };
+                crate::sql::expressions::compile(&context, &[], &items, target)?;
             }
         }
         if !self.shared.settings.lock().bool(id::CHECK_FUNCTION_BODIES) {
             return Ok(());
         }
-        routines::check(function, &context)
+        match function.is_polymorphic() {
+            // What its types are is known when it is called.
+            true => Ok(()),
+            false => routines::check(function, &context),
+        }
+    }
+
+    /// A type that a user made, as a parameter's.
+    fn type_in_signature(&self, catalog: &Catalog, data_type: &DataType) -> Result<Type> {
+        let schemas = self.shared.schemas(catalog);
+        if domains::meant(data_type, catalog, &schemas).is_some() {
+            return Err(Error::unsupported("a domain in a function's signature"));
+        }
+        match (type_names::resolve_in(data_type, catalog, &schemas), data_type) {
+            (Err(error), DataType::Custom(name, _)) if error.state() == SqlState::UNDEFINED_OBJECT => {
+                match self.shared.relation(catalog, &object_name("", name)) {
+                    Some(_) => Err(Error::unsupported("a function of the rows of a table")),
+                    None => Err(missing_type(data_type)),
+                }
+            }
+            (resolved, _) => resolved.map(|ty| ty.bare()),
+        }
     }
 
     fn returns_of(&self, catalog: &Catalog, clause: &ReturnsClause) -> Result<Returns> {
@@ -96,11 +129,19 @@ impl Session {
             ReturnsClause::Table(columns) | ReturnsClause::Out { columns, .. } => {
                 return Ok(Returns::Table(columns.clone()));
             }
+            ReturnsClause::Record { .. } => return Ok(Returns::Record),
             ReturnsClause::Named { data_type, set } => (data_type, *set),
         };
-        let resolved = type_names::resolve(data_type);
+        let schemas = self.shared.schemas(catalog);
+        if domains::meant(data_type, catalog, &schemas).is_some() {
+            return Err(Error::unsupported("a function that returns a domain"));
+        }
+        let resolved = type_names::resolve_in(data_type, catalog, &schemas);
         let created = |ty: Type| type_names::check_created(&ty, catalog).map(|()| ty);
         match (resolved.and_then(created), data_type) {
+            (Ok(Type::Composite(_)), _) => {
+                Err(Error::unsupported("a function that returns a composite type"))
+            }
             (Ok(Type::Void), _) if set => Err(Error::unsupported("a function that returns a set of void")),
             (Ok(ty), _) if set => Ok(Returns::SetOf(ty.bare())),
             (Ok(ty), _) => Ok(Returns::Scalar(ty.bare())),
@@ -202,11 +243,17 @@ impl Session {
             None => self.shared.schemas(catalog),
         };
         let named = schemas.iter().flat_map(|schema| catalog.functions_named(schema, &name.name.name));
+        let mut types = name.types.clone();
+        for NamedType { place, data_type } in &name.named {
+            if let Some(types) = &mut types {
+                types[*place] = self.type_in_signature(catalog, data_type)?;
+            }
+        }
         let fits = |function: &&Arc<Function>| {
-            name.types.as_ref().is_none_or(|types| *types == function.argument_types())
+            types.as_ref().is_none_or(|types| *types == function.argument_types())
         };
         let found: Vec<&Arc<Function>> = named.filter(fits).collect();
-        match (found.as_slice(), &name.types) {
+        match (found.as_slice(), &types) {
             ([], Some(types)) => {
                 let types: Vec<String> = types.iter().map(|ty| ty.to_string()).collect();
                 let message = format!("function {}({}) does not exist", name.name, types.join(", "));
@@ -226,12 +273,30 @@ impl Session {
     }
 }
 
+/// 42P13 for a result that is whatever a call says, if no argument says it.
+fn check_determined(function: &Function) -> Result<()> {
+    let returned: Vec<&Type> = match &function.returns {
+        Returns::Scalar(ty) | Returns::SetOf(ty) => vec![ty],
+        Returns::Table(columns) => columns.iter().map(|column| &column.ty).collect(),
+        Returns::SetOfRows(_) | Returns::Record => Vec::new(),
+    };
+    let parameters = function.argument_types();
+    let why = returned.into_iter().filter_map(polymorphic_of).find_map(|of| of.undetermined(&parameters));
+    match why {
+        None => Ok(()),
+        Some(detail) => {
+            let message = "cannot determine result data type";
+            Err(Error::new(INVALID_FUNCTION_DEFINITION, message).detail(detail))
+        }
+    }
+}
+
 fn refuse_equal_names(create: &CreateFunction) -> Result<()> {
     let arguments = create.arguments.iter().filter_map(|argument| argument.name.as_ref());
     let columns: &[crate::catalog::ViewColumn] = match &create.returns {
         ReturnsClause::Table(columns) => columns,
         // An INOUT parameter has its name twice.
-        ReturnsClause::Out { .. } | ReturnsClause::Named { .. } => &[],
+        ReturnsClause::Out { .. } | ReturnsClause::Named { .. } | ReturnsClause::Record { .. } => &[],
     };
     let mut seen = std::collections::HashSet::new();
     let mut all = arguments.chain(columns.iter().map(|column| &column.name));

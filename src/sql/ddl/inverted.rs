@@ -22,6 +22,7 @@ const CLASSES: &[Class] = &[
     (IndexMethod::Gist, "gist_hstore_ops", |ty| *ty == Type::Hstore),
     (IndexMethod::Gist, "tsvector_ops", |ty| *ty == Type::TsVector),
     (IndexMethod::Gist, RANGES, |ty| matches!(ty, Type::Range(_))),
+    (IndexMethod::Gist, "multirange_ops", |ty| matches!(ty, Type::Multirange(_))),
 ];
 
 /// The class of ranges, whose columns have an index of their ends; those of `numrange` have none.

@@ -390,7 +390,7 @@ fn refuse_generated_names(table: &Table, sql: &str) -> Result<()> {
 
 pub fn check_column_type(name: &str, ty: &Type) -> Result<()> {
     match ty.element() {
-        Type::Record(_) | Type::Void => {
+        Type::Record(_) | Type::Void | Type::Polymorphic(_) => {
             let message = format!("column \"{name}\" has pseudo-type {ty}");
             Err(Error::new(SqlState("42P16"), message))
         }

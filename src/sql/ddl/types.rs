@@ -401,7 +401,7 @@ pub(super) fn types_of(function: &Function) -> impl Iterator<Item = &Type> {
     let returned: Vec<&Type> = match &function.returns {
         Returns::Scalar(ty) | Returns::SetOf(ty) => vec![ty],
         Returns::Table(columns) => columns.iter().map(|column| &column.ty).collect(),
-        Returns::SetOfRows(_) => Vec::new(),
+        Returns::SetOfRows(_) | Returns::Record => Vec::new(),
     };
     arguments.chain(returned)
 }
@@ -467,7 +467,7 @@ fn with_definition(catalog: &Catalog, definition: &Type) -> Vec<Object> {
             Returns::Table(columns) => {
                 columns.iter_mut().for_each(|column| found |= change(&mut column.ty));
             }
-            Returns::SetOfRows(_) => {}
+            Returns::SetOfRows(_) | Returns::Record => {}
         }
         changed.extend(found.then_some(Object::Function(function)));
     }

@@ -16,6 +16,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::sql::dialect;
 use crate::sql::rewrite::name_of;
 use crate::sql::statement::Ast;
+use crate::sql::trees::computed;
 use crate::sql::visit;
 use crate::sql::words::{fold, object_name};
 use crate::types::Type;
@@ -28,8 +29,8 @@ pub fn query(function: &Function, catalog: &Catalog, search_path: &[String]) -> 
     Ok(query)
 }
 
-/// The one expression that the query is, if it is no more than that.
-pub fn expression(query: &ast::Query) -> Option<&Expr> {
+/// The expressions that the query is, if it is no more than a list of them, with their names as outputs.
+pub fn expressions(query: &ast::Query) -> Option<Vec<(String, &Expr)>> {
     let SetExpr::Select(select) = query.body.as_ref() else { return None };
     let plain = query.with.is_none()
         && query.limit_clause.is_none()
@@ -41,10 +42,13 @@ pub fn expression(query: &ast::Query) -> Option<&Expr> {
         && select.distinct.is_none()
         && select.qualify.is_none()
         && matches!(&select.group_by, GroupByExpr::Expressions(list, _) if list.is_empty());
-    match select.projection.as_slice() {
-        [SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }] if plain => Some(expr),
+    let named = |item: &'_ SelectItem| match item {
+        SelectItem::UnnamedExpr(expr) => Some(name_of(expr)),
+        SelectItem::ExprWithAlias { alias, .. } => Some(fold(alias)),
         _ => None,
-    }
+    };
+    let items = select.projection.iter().map(|item| Some((named(item)?, computed(item)?)));
+    items.collect::<Option<Vec<_>>>().filter(|_| plain)
 }
 
 fn parse(function: &Function) -> Result<Box<ast::Query>> {

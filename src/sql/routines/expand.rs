@@ -3,48 +3,61 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use datafusion::logical_expr::{ScalarUDF, Volatility};
+use datafusion::logical_expr::Volatility;
 use datafusion::sql::sqlparser::ast::{
     self, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, ObjectName, SelectItem,
     SetExpr, TableAlias, TableAliasColumnDef, TableFactor, TableFunctionArgs, VisitMut, VisitorMut,
 };
 
-use crate::catalog::{Catalog, Function, Oid, Returns};
+use crate::catalog::{Function, Oid, Returns, ViewColumn};
 use crate::error::{Error, Result, SqlState};
-use crate::planner::argument;
+use crate::functions::records::ROW;
 use crate::planner::session_values::VOID;
 use crate::sql::aggregates::is_of_rows;
 use crate::sql::context::PlanContext;
 use crate::sql::dialect;
 use crate::sql::known::quoted;
 use crate::sql::records;
-use crate::sql::rewrite::name_of;
-use crate::sql::routines::{NESTED_MAX, body, find};
+use crate::sql::rewrite::{cast_to, name_of};
+use crate::sql::routines::call::{Found, find, written_types};
+use crate::sql::routines::carriers::{carrying, typed};
+use crate::sql::routines::listed::{listed_types, unlisted};
+use crate::sql::routines::scopes::{QueryScope, Scopes, Typer, first_term};
+use crate::sql::routines::table::columns_of;
+use crate::sql::routines::{NESTED_MAX, body};
+use crate::sql::rows_from;
 use crate::sql::set_functions;
-use crate::sql::trees::{alias_of, computed, derived, query_from, relation};
+use crate::sql::trees::{alias_of, computed, derived, query_from, relation, text};
 use crate::sql::visit;
-use crate::types::Type;
+use crate::types::{RangeType, Type};
 
 /// A function of this oid, as FROM names it to the planner.
 const FUNCTION: &str = "__function_";
 /// What stands in FROM for a function of the select list; not to be written without quotes.
 const SET: &str = "set of rows";
-/// An argument of a function, by oid and position, and how many the call gave.
-const ARGUMENT: &str = "__argument_";
-
 /// Puts the bodies of SQL functions in the place of their calls.
 pub fn expand(tree: &mut impl VisitMut, context: &PlanContext) -> Result<()> {
+    expand_in(tree, context, None, 0)
+}
+
+/// The same where no query is around, and `typer` tells the types of expressions.
+pub fn expand_typed(tree: &mut impl VisitMut, context: &PlanContext, typer: Typer) -> Result<()> {
+    expand_in(tree, context, Some(typer), 0)
+}
+
+fn expand_in(
+    tree: &mut impl VisitMut,
+    context: &PlanContext,
+    typer: Option<Typer>,
+    depth: usize,
+) -> Result<()> {
     if context.catalog.functions().next().is_none() {
         return Ok(());
     }
-    expand_in(tree, context, 0)
-}
-
-fn expand_in(tree: &mut impl VisitMut, context: &PlanContext, depth: usize) -> Result<()> {
     if depth > NESTED_MAX {
         return Err(Error::new(SqlState("54001"), "stack depth limit exceeded"));
     }
-    match visit::walk_mut(tree, &mut Expander { context, depth }) {
+    match visit::walk_mut(tree, &mut Expander { context, depth, typer, scopes: Scopes::default() }) {
         ControlFlow::Break(error) => Err(error),
         ControlFlow::Continue(()) => Ok(()),
     }
@@ -66,9 +79,11 @@ struct Qualifier<'a> {
 
 impl Qualifier<'_> {
     fn name(&mut self, name: &mut ObjectName, args: &[FunctionArg]) -> Result<()> {
-        if let Some((function, _)) = find(self.context.catalog, self.context.search_path, &[], name, args)? {
+        let context = self.context;
+        if let Some(Found { function, .. }) =
+            find(context.catalog, context.search_path, &written_types(&[]), name, args)?
+        {
             self.found.push(function.oid);
-            let quoted = |text: &str| Ident::with_quote('"', text);
             *name = ObjectName::from(vec![quoted(&function.schema), quoted(&function.name)]);
         }
         Ok(())
@@ -96,82 +111,189 @@ impl VisitorMut for Qualifier<'_> {
     }
 }
 
-/// The oid in a name that FROM has of a function.
-pub fn oid_of_name(name: &str) -> Option<Oid> {
-    name.strip_prefix(FUNCTION)?.parse().ok()
-}
-
-/// The function that carries an argument's type, by the name made here.
-pub fn argument_function(catalog: &Catalog, name: &str) -> Option<Arc<ScalarUDF>> {
-    let numbers = name.strip_prefix(ARGUMENT)?.split('_').map(|number| number.parse::<usize>().ok());
-    let numbers: Vec<usize> = numbers.collect::<Option<_>>()?;
-    let &[oid, position, given] = numbers.as_slice() else { return None };
-    let function = catalog.function_by_oid(Oid::try_from(oid).ok()?)?;
-    let mut types = function.argument_types();
-    let ty = types.get(position)?.clone();
-    // Defaults are not part of what the call says.
-    types.truncate(given.max(position + 1));
-    Some(argument::function(ty, &function.name, types, position))
+/// The oid in a name that FROM has of a function, and how many columns are listed behind the arguments.
+pub fn called_by_name(name: &str) -> Option<(Oid, usize)> {
+    let (oid, listed) = name.strip_prefix(FUNCTION)?.split_once('_')?;
+    Some((oid.parse().ok()?, listed.parse().ok()?))
 }
 
 struct Expander<'a> {
     context: &'a PlanContext<'a>,
     depth: usize,
+    typer: Option<Typer<'a>>,
+    scopes: Scopes,
+}
+
+/// A call whose function is known, with its types.
+struct Call {
+    function: Arc<Function>,
+    arguments: Vec<Expr>,
+    /// How many arguments were given.
+    given: usize,
+    /// The arguments carry their types.
+    is_typed: bool,
+}
+
+impl Call {
+    fn argument(&self, position: usize) -> Expr {
+        match self.is_typed {
+            true => self.arguments[position].clone(),
+            false => typed(&self.function, position, self.given, &self.arguments[position]),
+        }
+    }
 }
 
 impl Expander<'_> {
-    fn find(&self, name: &ObjectName, args: &[FunctionArg]) -> Result<Option<(Arc<Function>, Vec<Expr>)>> {
+    /// The function that a call means, as far as that is known without planning.
+    fn find(&self, name: &ObjectName, args: &[FunctionArg]) -> Result<Option<Found>> {
         let context = self.context;
-        find(context.catalog, context.search_path, context.param_types, name, args)
+        find(context.catalog, context.search_path, &written_types(context.param_types), name, args)
+    }
+
+    /// The function that a call means, whose arguments are planned where that is needed.
+    fn call(&self, name: &ObjectName, args: &[FunctionArg]) -> Result<Option<Call>> {
+        let context = self.context;
+        let types_of = |arguments: &[Expr]| self.scopes.types_of(arguments, context, self.typer);
+        let Some(found) = find(context.catalog, context.search_path, &types_of, name, args)? else {
+            return Ok(None);
+        };
+        let given = args.len();
+        if !found.needs_types() {
+            let Found { function, arguments, .. } = found;
+            return Ok(Some(Call { function, arguments, given, is_typed: false }));
+        }
+        let single = found.single();
+        let settled = found.settled(&types_of(&single)?)?;
+        let (function, oid) = (settled.function, found.function.oid);
+        let mut carried = single.into_iter().zip(&settled.single).map(|(expr, ty)| carrying(oid, ty, expr));
+        let mut arguments: Vec<Expr> = carried.by_ref().take(function.arguments.len()).collect();
+        if found.is_spread() {
+            let mut elem: Vec<Expr> = arguments.pop().into_iter().collect();
+            elem.extend(carried);
+            let array = Expr::Array(ast::Array { elem, named: true });
+            let ty = function.variadic().map(|argument| &argument.ty);
+            arguments.extend(ty.map(|ty| carrying(oid, ty, array)));
+        }
+        if found.function.is_polymorphic() && !self.body_calls(&function)? {
+            super::check(&function, context)?;
+        }
+        Ok(Some(Call { function, arguments, given, is_typed: true }))
+    }
+
+    /// Whether a function's body calls functions in SQL, itself maybe.
+    fn body_calls(&self, function: &Function) -> Result<bool> {
+        let context = self.context;
+        let query = body::query(function, context.catalog, &path(function, context))?;
+        let is_ours = |name: &ObjectName, args: &[FunctionArg]| !matches!(self.find(name, args), Ok(None));
+        struct Calls<'a>(&'a dyn Fn(&ObjectName, &[FunctionArg]) -> bool);
+        impl ast::Visitor for Calls<'_> {
+            type Break = ();
+
+            fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+                match factor {
+                    TableFactor::Table { name, args: Some(args), .. } if (self.0)(name, &args.args) => {
+                        ControlFlow::Break(())
+                    }
+                    TableFactor::Function { name, args, .. } if (self.0)(name, args) => {
+                        ControlFlow::Break(())
+                    }
+                    _ => ControlFlow::Continue(()),
+                }
+            }
+
+            fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+                match expr {
+                    Expr::Function(ast::Function { name, args: FunctionArguments::List(list), .. })
+                        if (self.0)(name, &list.args) =>
+                    {
+                        ControlFlow::Break(())
+                    }
+                    _ => ControlFlow::Continue(()),
+                }
+            }
+        }
+        Ok(visit::walk(&query, &mut Calls(&is_ours)).is_break())
     }
 
     /// The call's value as an expression.
-    fn inline(&self, function: &Function, arguments: Vec<Expr>, given: usize) -> Result<Expr> {
+    fn inline(&self, call: &Call) -> Result<Expr> {
+        let function = &*call.function;
         if function.returns_set() {
             return Err(Error::unsupported(
                 "a set-returning SQL function outside of FROM and the select list",
             ));
         }
-        let Some(returns) = function.value() else { return self.subquery(function, arguments) };
+        let names_columns = call.arguments.iter().any(names_columns);
+        let is_row = function.value().is_none();
+        if is_row && !names_columns {
+            return self.subquery(call);
+        }
         let query = body::query(function, self.context.catalog, &path(function, self.context))?;
-        let is_null = |argument: &Expr| Expr::IsNull(Box::new(argument.clone()));
-        let nulls = arguments.iter().enumerate();
-        let nulls: Vec<Expr> =
-            nulls.map(|(n, argument)| is_null(&typed(function, n, given, argument))).collect();
-        let value = match body::expression(&query) {
-            Some(expr) => self.substituted(function, expr, &arguments, given)?,
-            None => self.subquery(function, arguments)?,
+        let nulls = (0..call.arguments.len()).map(|place| Expr::IsNull(Box::new(call.argument(place))));
+        let value = match body::expressions(&query).as_deref() {
+            Some(items) if is_row => match self.row(call, items)? {
+                Some(row) => row,
+                None => self.subquery(call)?,
+            },
+            Some([(_, expr)]) => self.substituted(call, expr)?,
+            _ => self.subquery(call)?,
         };
-        let value = match nulls.into_iter().reduce(or) {
+        let value = match nulls.reduce(or) {
             Some(any) if function.strict => case_when_not(any, value),
             _ => value,
         };
-        match returns {
-            Type::Void => Ok(crate::sql::rewrite::function_call(VOID, vec![value])),
-            returns => cast(value, returns),
+        match function.value() {
+            None => Ok(value),
+            Some(Type::Void) => Ok(crate::sql::rewrite::function_call(VOID, vec![value])),
+            // Nobody need be able to write its name here.
+            Some(
+                returns @ (Type::Enum(_)
+                | Type::Composite(_)
+                | Type::Record(_)
+                | Type::Range(RangeType::Own(_))),
+            ) => Ok(carrying(function.oid, returns, value)),
+            Some(returns) => cast(value, returns),
         }
     }
 
+    /// The row that a body without FROM makes; `None` where its columns would not be known.
+    fn row(&self, call: &Call, items: &[(String, &Expr)]) -> Result<Option<Expr>> {
+        let mut fields = Vec::with_capacity(2 * items.len());
+        match &call.function.returns {
+            Returns::Record => {
+                if let [(_, row @ Expr::Tuple(_))] = items {
+                    return self.substituted(call, row).map(Some);
+                }
+                for (name, expr) in items {
+                    fields.extend([text(name.clone()), self.substituted(call, expr)?]);
+                }
+            }
+            Returns::Table(columns) if columns.len() == items.len() => {
+                for ((_, expr), column) in items.iter().zip(columns) {
+                    let value = cast(self.substituted(call, expr)?, &column.ty)?;
+                    fields.extend([text(column.name.clone()), value]);
+                }
+            }
+            _ => return Ok(None),
+        }
+        Ok(Some(crate::sql::rewrite::function_call(ROW, fields)))
+    }
+
     /// The expression with arguments in the places of parameters.
-    fn substituted(
-        &self,
-        function: &Function,
-        expr: &Expr,
-        arguments: &[Expr],
-        given: usize,
-    ) -> Result<Expr> {
+    fn substituted(&self, call: &Call, expr: &Expr) -> Result<Expr> {
+        let (function, arguments) = (&*call.function, call.arguments.as_slice());
         let mut expr = Expr::Nested(Box::new(expr.clone()));
         let types: Vec<Option<Type>> = function.argument_types().into_iter().map(Some).collect();
         let search_path = path(function, self.context);
         let context = PlanContext { search_path: &search_path, param_types: &types, ..*self.context };
-        expand_in(&mut expr, &context, self.depth + 1)?;
+        expand_in(&mut expr, &context, None, self.depth + 1)?;
         let mut uses = vec![0; arguments.len()];
         let _ = visit::expressions_mut(&mut expr, |part| {
             if let Some(number) = body::parameter(part)
-                && let Some(argument) = arguments.get(number.wrapping_sub(1))
+                && number.wrapping_sub(1) < arguments.len()
             {
                 uses[number - 1] += 1;
-                *part = typed(function, number - 1, given, argument);
+                *part = call.argument(number - 1);
             }
             ControlFlow::<()>::Continue(())
         });
@@ -184,7 +306,8 @@ impl Expander<'_> {
     }
 
     /// A function that reads tables, as a subquery.
-    fn subquery(&self, function: &Function, arguments: Vec<Expr>) -> Result<Expr> {
+    fn subquery(&self, call: &Call) -> Result<Expr> {
+        let (function, arguments) = (&*call.function, call.arguments.clone());
         if arguments.iter().any(names_columns) {
             return Err(Error::unsupported("a SQL function that reads tables, called with columns,"));
         }
@@ -193,7 +316,7 @@ impl Expander<'_> {
             && let Some(TableFactor::Table { name, args: Some(args), alias, .. }) =
                 select.from.first_mut().map(|from| &mut from.relation)
         {
-            *name = function_name(function);
+            *name = function_name(function, 0);
             args.args = arguments.into_iter().map(unnamed).collect();
             *alias = Some(alias_of(quoted(&function.name)));
             if function.value().is_none() {
@@ -226,20 +349,29 @@ impl Expander<'_> {
         {
             *factor = call_in_from(name.clone(), args.clone(), alias.take());
         }
+        rows_from::settle(factor)?;
+        if let Some(items) = rows_from::items_of(factor) {
+            return items.iter_mut().try_for_each(|item| self.expand_item(item));
+        }
         let TableFactor::Table { name, alias, args: Some(args), with_ordinality, .. } = factor else {
             return Ok(());
         };
-        let Some((function, arguments)) = self.find(name, &args.args)? else { return Ok(()) };
+        let Some(Call { function, mut arguments, .. }) = self.call(name, &args.args)? else {
+            return Ok(());
+        };
+        let listed = listed_types(&function, alias.as_mut(), *with_ordinality)?;
         let numbers = std::mem::take(with_ordinality);
         if !matches!(function.returns, Returns::Scalar(_)) {
             let lateral = arguments.iter().any(names_columns);
-            *name = function_name(&function);
+            *name = function_name(&function, listed.len());
+            arguments.extend(listed.into_iter().map(|ty| cast_to(Expr::value(ast::Value::Null), ty)));
             args.args = arguments.into_iter().map(unnamed).collect();
             if !numbers && let Returns::SetOf(_) = function.returns {
                 name_column(alias.get_or_insert_with(|| alias_of(quoted(&function.name))));
             }
             if numbers || lateral {
-                *factor = within_query(factor.clone(), &function, numbers, lateral)?;
+                let columns = columns_of(&function, self.context.catalog)?;
+                *factor = within_query(factor.clone(), &function, &columns, numbers, lateral)?;
             } else {
                 alias.get_or_insert_with(|| alias_of(quoted(&function.name)));
             }
@@ -247,7 +379,7 @@ impl Expander<'_> {
         }
         if numbers {
             let lateral = args.args.iter().any(arg_names_columns);
-            *factor = within_query(factor.clone(), &function, true, lateral)?;
+            *factor = within_query(factor.clone(), &function, &[], true, lateral)?;
             return Ok(());
         }
         let alias = alias.get_or_insert_with(|| alias_of(quoted(&function.name)));
@@ -265,6 +397,25 @@ impl Expander<'_> {
         Ok(())
     }
 
+    /// A function among several in FROM.
+    fn expand_item(&self, item: &mut FunctionArg) -> Result<()> {
+        let FunctionArg::Unnamed(FunctionArgExpr::Expr(item)) = item else { return Ok(()) };
+        let Expr::Function(ast::Function { name, args: FunctionArguments::List(list), .. }) = &*item else {
+            return Ok(());
+        };
+        let Some(Call { function, .. }) = self.call(name, &list.args)? else { return Ok(()) };
+        let call = item.clone();
+        *item = match &function.returns {
+            Returns::Record => return Err(unlisted()),
+            Returns::Scalar(_) | Returns::SetOf(_) => rows_from::values_of(call, &function.name)?,
+            Returns::Table(_) | Returns::SetOfRows(_) => {
+                let columns = columns_of(&function, self.context.catalog)?;
+                rows_from::rows_of(call, columns.into_iter().map(|column| column.name).collect(), Vec::new())?
+            }
+        };
+        Ok(())
+    }
+
     fn expand_call(&self, expr: &mut Expr) -> Result<()> {
         let Expr::Function(call) = expr else { return Ok(()) };
         let args = match &call.args {
@@ -272,14 +423,60 @@ impl Expander<'_> {
             FunctionArguments::None => &[],
             FunctionArguments::Subquery(_) => return Ok(()),
         };
-        let Some((function, arguments)) = self.find(&call.name, args)? else { return Ok(()) };
+        let Some(found) = self.call(&call.name, args)? else { return Ok(()) };
         if call.over.is_some() || call.filter.is_some() {
-            let message = format!("{} is not an aggregate function", function.signature());
+            let message = format!("{} is not an aggregate function", found.function.signature());
             return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
         }
-        let given = args.len();
-        *expr = self.inline(&function, arguments, given)?;
+        *expr = self.inline(&found)?;
         Ok(())
+    }
+
+    /// The queries of WITH one by one, each with those before it in view.
+    fn walk_with(&mut self, mut with: ast::With) -> ControlFlow<Error> {
+        let parts = std::mem::take(&mut with.cte_tables);
+        let recursive = with.recursive;
+        if let Some(query) = self.scopes.queries.last_mut() {
+            query.with = Some(with);
+        }
+        for mut part in parts {
+            if recursive {
+                self.scopes.parts_of_with().push(first_term(&part));
+            }
+            let walked = visit::walk_mut(&mut part, self);
+            if recursive {
+                self.scopes.parts_of_with().pop();
+            }
+            walked?;
+            self.scopes.parts_of_with().push(part);
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// An item of FROM with its joins, each with those before it in view.
+    fn walk_item(&mut self, mut item: ast::TableWithJoins) -> ControlFlow<Error> {
+        let joins = std::mem::take(&mut item.joins);
+        visit::walk_mut(&mut item.relation, self)?;
+        if let Some(from) = self.scopes.selects.last_mut() {
+            from.push(item);
+        }
+        for mut join in joins {
+            visit::walk_mut(&mut join.relation, self)?;
+            let plain = ast::JoinOperator::CrossJoin(ast::JoinConstraint::None);
+            let mut operator = std::mem::replace(&mut join.join_operator, plain);
+            if let Some(joins) = self.last_joins() {
+                joins.push(join);
+            }
+            visit::walk_mut(&mut operator, self)?;
+            if let Some(join) = self.last_joins().and_then(|joins| joins.last_mut()) {
+                join.join_operator = operator;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn last_joins(&mut self) -> Option<&mut Vec<ast::Join>> {
+        self.scopes.selects.last_mut()?.last_mut().map(|item| &mut item.joins)
     }
 
     /// Output columns keep the names that calls gave them.
@@ -330,7 +527,7 @@ impl Expander<'_> {
         }
         refuse_conditional(&select.projection, &call)?;
         let FunctionArguments::List(list) = &call.args else { return Ok(()) };
-        let Some((_, arguments)) = self.find(&call.name, &list.args)? else { return Ok(()) };
+        let Some(found) = self.find(&call.name, &list.args)? else { return Ok(()) };
         let alias = quoted(SET);
         let value = Expr::CompoundIdentifier(vec![alias.clone(), alias.clone()]);
         let _ = visit::expressions_mut(&mut select.projection, |part| {
@@ -341,8 +538,13 @@ impl Expander<'_> {
         });
         // One column, whose name nobody else has.
         let shown = alias_of(alias.clone());
-        let arguments = arguments.into_iter().map(unnamed).collect();
-        let mut relation = call_in_from(function_name(&function), arguments, Some(shown));
+        let mut relation = match found.needs_types() {
+            true => call_in_from(call.name.clone(), list.args.clone(), Some(shown)),
+            false => {
+                let arguments = found.arguments.into_iter().map(unnamed).collect();
+                call_in_from(function_name(&function, 0), arguments, Some(shown))
+            }
+        };
         let row = match (&function.returns, &mut relation) {
             (Returns::SetOf(_), TableFactor::Table { alias: Some(shown), .. }) => {
                 name_column(shown);
@@ -364,10 +566,10 @@ impl Expander<'_> {
                 let Expr::Function(call) = part else { return ControlFlow::Continue(()) };
                 let FunctionArguments::List(list) = &call.args else { return ControlFlow::Continue(()) };
                 match (self.find(&call.name, &list.args), &found) {
-                    (Ok(Some((function, _))), _) if !function.returns_set() => ControlFlow::Continue(()),
+                    (Ok(Some(known)), _) if !known.function.returns_set() => ControlFlow::Continue(()),
                     (Ok(Some(_)), Some((known, _))) if known == call => ControlFlow::Continue(()),
-                    (Ok(Some((function, _))), None) => {
-                        found = Some((call.clone(), function));
+                    (Ok(Some(known)), None) => {
+                        found = Some((call.clone(), known.function));
                         ControlFlow::Continue(())
                     }
                     (Ok(Some(_)), Some(_)) => ControlFlow::Break(Error::unsupported(
@@ -405,7 +607,42 @@ impl VisitorMut for Expander<'_> {
     type Break = Error;
 
     fn pre_visit_query(&mut self, query: &mut ast::Query) -> ControlFlow<Error> {
-        control(self.name_outputs(&mut query.body).and_then(|()| self.lift_sets(&mut query.body)))
+        control(self.name_outputs(&mut query.body).and_then(|()| self.lift_sets(&mut query.body)))?;
+        let with = query.with.take();
+        let order = match query.body.as_ref() {
+            SetExpr::Select(_) => query.order_by.take(),
+            _ => None,
+        };
+        self.scopes.queries.push(QueryScope { order, ..QueryScope::default() });
+        match with {
+            Some(with) => self.walk_with(with),
+            None => ControlFlow::Continue(()),
+        }
+    }
+
+    fn post_visit_query(&mut self, query: &mut ast::Query) -> ControlFlow<Error> {
+        if let Some(scope) = self.scopes.queries.pop() {
+            query.with = scope.with;
+            query.order_by = scope.ordered.or_else(|| query.order_by.take());
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut ast::Select) -> ControlFlow<Error> {
+        self.scopes.selects.push(Vec::new());
+        std::mem::take(&mut select.from).into_iter().try_for_each(|item| self.walk_item(item))
+    }
+
+    fn post_visit_select(&mut self, select: &mut ast::Select) -> ControlFlow<Error> {
+        // What is ordered by may name the columns.
+        if let Some(mut order) = self.scopes.queries.last_mut().and_then(|query| query.order.take()) {
+            visit::walk_mut(&mut order, self)?;
+            if let Some(query) = self.scopes.queries.last_mut() {
+                query.ordered = Some(order);
+            }
+        }
+        select.from = self.scopes.selects.pop().unwrap_or_default();
+        ControlFlow::Continue(())
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
@@ -482,7 +719,7 @@ fn column_of_row(expr: &Expr) -> Option<Expr> {
     else {
         return None;
     };
-    name.0.last()?.as_ident().and_then(|name| oid_of_name(&name.value))?;
+    name.0.last()?.as_ident().and_then(|name| called_by_name(&name.value))?;
     let table = alias.name.clone();
     let is_row = |item: &SelectItem| *item == SelectItem::UnnamedExpr(records::row_of(table.clone().into()));
     if !select.projection.iter().all(is_row) {
@@ -504,6 +741,7 @@ fn name_column(alias: &mut TableAlias) {
 fn within_query(
     mut call: TableFactor,
     function: &Function,
+    columns: &[ViewColumn],
     numbers: bool,
     lateral: bool,
 ) -> Result<TableFactor> {
@@ -514,7 +752,15 @@ fn within_query(
         name_column(&mut inner);
     }
     *alias = Some(inner);
-    let mut items = vec![SelectItem::Wildcard(Default::default())];
+    // Those that are known by name, so that an alias may name the first only.
+    let of_values = matches!(function.returns, Returns::SetOf(_));
+    let mut items: Vec<SelectItem> = match columns {
+        columns if columns.is_empty() || of_values => vec![SelectItem::Wildcard(Default::default())],
+        columns => columns
+            .iter()
+            .map(|column| SelectItem::UnnamedExpr(Expr::Identifier(quoted(&column.name))))
+            .collect(),
+    };
     if numbers {
         let expr = dialect::parse_expression("row_number() OVER ()")?;
         items.push(SelectItem::ExprWithAlias { expr, alias: Ident::new("ordinality") });
@@ -522,18 +768,13 @@ fn within_query(
     Ok(derived(lateral, query_from(items, call), shown))
 }
 
-fn function_name(function: &Function) -> ObjectName {
-    ObjectName::from(vec![Ident::new(format!("{FUNCTION}{}", function.oid))])
+/// The name that FROM has of a function, with the count of the columns that are listed behind the arguments.
+fn function_name(function: &Function, listed: usize) -> ObjectName {
+    ObjectName::from(vec![Ident::new(format!("{FUNCTION}{}_{listed}", function.oid))])
 }
 
 fn unnamed(expr: Expr) -> FunctionArg {
     FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))
-}
-
-/// The argument with its parameter's type; see [`argument`].
-fn typed(function: &Function, position: usize, given: usize, argument: &Expr) -> Expr {
-    let name = format!("{ARGUMENT}{}_{position}_{given}", function.oid);
-    crate::sql::rewrite::function_call(&name, vec![argument.clone()])
 }
 
 fn arg_names_columns(argument: &FunctionArg) -> bool {

@@ -1,12 +1,17 @@
 //! A call in FROM as a plan: the function's query, with arguments in the places of parameters.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::{Cast, Expr, JoinType, LogicalPlan, LogicalPlanBuilder, ident, lit};
+use datafusion::logical_expr::{
+    Cast, Expr, ExprSchemable, JoinType, LogicalPlan, LogicalPlanBuilder, ident, lit,
+};
+use datafusion::sql::sqlparser::ast::{self, SetExpr};
 
 use crate::catalog::{Catalog, Function, Returns, ViewColumn};
 use crate::error::{Error, Result, SqlState};
@@ -17,24 +22,37 @@ use crate::sql::dml::insert::is_literal_output;
 use crate::sql::query;
 use crate::sql::routines::body;
 use crate::sql::routines::expand::path;
+use crate::sql::trees::computed;
 use crate::types::Type;
 use crate::types::arrow::errors::from_datafusion;
 use crate::types::arrow::{field, type_of};
 use crate::types::cast::{Context, context as cast_context};
+use crate::types::polymorphic;
 
 /// The plan of a call; `depth` is how many views and functions stand around it. Notes the tables it reads in `names`.
 pub fn source(
     function: &Function,
-    arguments: Vec<Expr>,
+    mut arguments: Vec<Expr>,
+    listed: usize,
     context: &PlanContext,
     names: &Names,
 ) -> Result<LogicalPlan> {
+    let listed = arguments.split_off(arguments.len().saturating_sub(listed));
+    // The planner gives calls whose functions are called otherwise an alias.
+    let arguments: Vec<Expr> = arguments.into_iter().map(Expr::unalias).collect();
+    let function = &of_call(function, &arguments)?;
     let types: Vec<Option<Type>> = function.argument_types().into_iter().map(Some).collect();
     let path = path(function, context);
     let inside = PlanContext { search_path: &path, param_types: &types, staged: &[], ..*context };
     let query = body::query(function, context.catalog, &path)?;
     let plan = names.inside(&inside, |inner| query::inner_plan(&query, inner, &inside))?;
-    let columns = columns_of(function, context.catalog)?;
+    let (plan, columns) = match function.returns {
+        Returns::Record => {
+            let listed = listed.iter().map(listed_type).collect::<Result<Vec<Type>>>()?;
+            columns_of_record(plan, function, listed, context)?
+        }
+        _ => (plan, columns_of(function, context.catalog)?),
+    };
     let is_void = function.returns == Returns::Scalar(Type::Void);
     if !is_void && plan.schema().fields().len() != columns.len() {
         return Err(mismatch(function, "Final statement returns another number of columns."));
@@ -51,6 +69,132 @@ pub fn source(
     };
     let plan = bound(plan, &typed).map_err(from_datafusion)?;
     finished(plan, function, typed).map_err(from_datafusion)
+}
+
+/// The function with the types that its arguments carry.
+fn of_call<'f>(function: &'f Function, arguments: &[Expr]) -> Result<Cow<'f, Function>> {
+    if !function.is_polymorphic() {
+        return Ok(Cow::Borrowed(function));
+    }
+    let carried = |argument: &Expr| match argument {
+        Expr::ScalarFunction(call) => argument::type_given(call).cloned(),
+        _ => None,
+    };
+    let given: Vec<Option<Type>> = arguments.iter().map(carried).collect();
+    let untold = || Error::internal(format!("a call of {} without types", function.name));
+    let declared = function.argument_types();
+    let actual = polymorphic::resolve(&declared, &given).map_err(|_| untold())?;
+    let types = declared.iter().map(|ty| actual.of(ty)).collect::<Option<Vec<_>>>();
+    let settled = types.and_then(|types| function.with_types(types, |ty| actual.of(ty)));
+    settled.map(Cow::Owned).ok_or_else(untold)
+}
+
+/// The type of a column that a call lists: that of a cast.
+fn listed_type(cast: &Expr) -> Result<Type> {
+    let (_, found) = cast.to_field(&DFSchema::empty()).map_err(from_datafusion)?;
+    Ok(type_of(&found))
+}
+
+/// The columns of a function that returns record: those that the call lists, or the query's own. A query of one row is
+/// that row.
+fn columns_of_record(
+    plan: LogicalPlan,
+    function: &Function,
+    listed: Vec<Type>,
+    context: &PlanContext,
+) -> Result<(LogicalPlan, Vec<ViewColumn>)> {
+    let row = match plan.schema().fields().as_ref() {
+        [row] => match type_of(row) {
+            Type::Record(fields) => {
+                Some(fields.into_iter().map(|field| (field.name, field.ty)).collect::<Vec<_>>())
+            }
+            Type::Composite(of) => {
+                Some(of.fields.iter().map(|field| (field.name.clone(), field.ty.clone())).collect())
+            }
+            _ => None,
+        },
+        _ => None,
+    };
+    let is_row = row.is_some();
+    let plan = match row {
+        Some(fields) => {
+            check_row(&fields, &listed)?;
+            with_fields(plan, &fields, context)?
+        }
+        None => plan,
+    };
+    let found: Vec<(String, Type)> =
+        plan.schema().fields().iter().map(|field| (field.name().clone(), type_of(field))).collect();
+    if listed.is_empty() {
+        let mut columns: Vec<ViewColumn> = Vec::with_capacity(found.len());
+        for (place, (name, ty)) in found.into_iter().enumerate() {
+            let is_taken = columns.iter().any(|column| column.name == name);
+            let name = if is_taken { format!("{name}_{}", place + 1) } else { name };
+            columns.push(ViewColumn { name, ty });
+        }
+        return Ok((plan, columns));
+    }
+    if found.len() != listed.len() {
+        let which = if found.len() < listed.len() { "few" } else { "many" };
+        return Err(mismatch(function, &format!("Final statement returns too {which} columns.")));
+    }
+    for (place, ((_, given), wanted)) in found.iter().zip(&listed).enumerate() {
+        let is_literal = matches!(&plan, LogicalPlan::Projection(projection)
+            if projection.expr.get(place).is_some_and(|expr| matches!(expr.clone().unalias(),
+                Expr::Literal(value, _) if value.is_null() || matches!(value, ScalarValue::Utf8(_)))));
+        let fits = matches!(cast_context(given, wanted), Some(Context::Implicit | Context::Assignment));
+        if !fits && !is_row && !is_literal {
+            let (given, wanted) = (given.bare(), wanted.bare());
+            let detail =
+                format!("Final statement returns {given} instead of {wanted} at column {}.", place + 1);
+            return Err(mismatch(function, &detail));
+        }
+    }
+    let column = |(place, ty): (usize, Type)| ViewColumn { name: format!("column{}", place + 1), ty };
+    Ok((plan, listed.into_iter().enumerate().map(column).collect()))
+}
+
+/// 42804 for a row that is not of the columns which are listed.
+fn check_row(fields: &[(String, Type)], listed: &[Type]) -> Result<()> {
+    let refused = |detail: String| {
+        let message = "function return row and query-specified return row do not match";
+        Err(Error::new(SqlState::DATATYPE_MISMATCH, message).detail(detail))
+    };
+    if listed.is_empty() {
+        return Ok(());
+    }
+    if fields.len() != listed.len() {
+        let attributes = if fields.len() == 1 { "attribute" } else { "attributes" };
+        let (has, expects) = (fields.len(), listed.len());
+        return refused(format!("Returned row contains {has} {attributes}, but query expects {expects}."));
+    }
+    for (place, ((_, ty), wanted)) in fields.iter().zip(listed).enumerate() {
+        let (ty, wanted) = (ty.bare(), wanted.bare());
+        if ty != wanted && !(ty.is_text() && wanted.is_text()) {
+            let place = place + 1;
+            return refused(format!(
+                "Returned type {ty} at ordinal position {place}, but query expects {wanted}."
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The fields of a query's one column as columns of their own.
+fn with_fields(plan: LogicalPlan, fields: &[(String, Type)], context: &PlanContext) -> Result<LogicalPlan> {
+    let functions = context.environment.state().scalar_functions();
+    let get = functions.get("get_field").ok_or_else(|| Error::internal("there is no function get_field"))?;
+    let Some(row) = plan.schema().columns().into_iter().next() else { return Ok(plan) };
+    let field = |(place, (name, _)): (usize, &(String, Type))| {
+        let arguments = vec![Expr::Column(row.clone()), lit(name.as_str())];
+        Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(get), arguments))
+            .alias(format!("{name}_{place}"))
+    };
+    let fields: Vec<Expr> = fields.iter().enumerate().map(field).collect();
+    LogicalPlanBuilder::from(plan)
+        .project(fields)
+        .and_then(|builder| builder.build())
+        .map_err(from_datafusion)
 }
 
 /// The query of a function that returns void: all its rows are computed, and none is shown.
@@ -148,6 +292,8 @@ pub fn columns_of(function: &Function, catalog: &Catalog) -> Result<Vec<ViewColu
             vec![ViewColumn { name: function.name.clone(), ty: ty.clone() }]
         }
         Returns::Table(columns) => columns.clone(),
+        // The query says them.
+        Returns::Record => Vec::new(),
         Returns::SetOfRows(oid) => match catalog.table_by_oid(*oid) {
             Some(table) => {
                 let column = |column: &crate::catalog::Column| ViewColumn {
@@ -176,7 +322,7 @@ pub fn check(function: &Function, context: &PlanContext) -> Result<()> {
         log::debug!("parameter {number} of type {extra} is none of the function");
         return Err(Error::new(SqlState::UNDEFINED_PARAMETER, format!("there is no parameter ${number}")));
     }
-    if function.returns == Returns::Scalar(Type::Void) {
+    if matches!(function.returns, Returns::Scalar(Type::Void) | Returns::Record) {
         return Ok(());
     }
     let columns = columns_of(function, context.catalog)?;
@@ -194,7 +340,8 @@ pub fn check(function: &Function, context: &PlanContext) -> Result<()> {
     for (position, (found, column)) in found.iter().zip(&columns).enumerate() {
         let fits =
             matches!(cast_context(&found.ty, &column.ty), Some(Context::Implicit | Context::Assignment));
-        if !fits && !is_literal_output(&query, position) {
+        let is_literal = is_literal_output(&query, position) && !is_parameter_output(&query, position);
+        if !fits && !is_literal {
             let (given, wanted) = (found.ty.bare(), column.ty.bare());
             let detail = match function.returns {
                 Returns::Scalar(_) | Returns::SetOf(_) => format!("Actual return type is {given}."),
@@ -210,10 +357,17 @@ pub fn check(function: &Function, context: &PlanContext) -> Result<()> {
     query::plan_for(&query, &inside, &targets).map(drop)
 }
 
+/// Whether an output is a parameter, whose type the function says.
+fn is_parameter_output(query: &ast::Query, position: usize) -> bool {
+    let SetExpr::Select(select) = query.body.as_ref() else { return false };
+    let item = select.projection.get(position).and_then(computed);
+    item.is_some_and(|expr| body::parameter(expr).is_some())
+}
+
 fn mismatch(function: &Function, detail: &str) -> Error {
     let returns = match &function.returns {
         Returns::Scalar(ty) | Returns::SetOf(ty) => ty.to_string(),
-        Returns::Table(_) => "record".to_owned(),
+        Returns::Table(_) | Returns::Record => "record".to_owned(),
         Returns::SetOfRows(_) => "a table's rows".to_owned(),
     };
     let message = format!("return type mismatch in function declared to return {returns}");

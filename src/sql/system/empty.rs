@@ -1,4 +1,5 @@
-//! Relations about things that do not exist here: triggers, rules, policies, publications, inheritance of roles.
+//! Relations about things that do not exist here: triggers, rules, policies, publications, inheritance of roles, statistics
+//! of columns.
 //!
 //! Clients join them to look for such things and take no rows for an answer. Columns are PostgreSQL's.
 
@@ -90,6 +91,12 @@ empty! {
     3381 'r' "pg_statistic_ext":
         "oid oid, stxrelid oid, stxname name, stxnamespace oid, stxowner oid, stxstattarget int4, stxkeys \
         int2[], stxkind text[], stxexprs text";
+    12030 'v' "pg_stats":
+        "schemaname name, tablename name, attname name, inherited bool, null_frac float4, avg_width int4, \
+        n_distinct float4, most_common_vals text[], most_common_freqs float4[], histogram_bounds text[], \
+        correlation float4, most_common_elems text[], most_common_elem_freqs float4[], \
+        elem_count_histogram float4[], range_length_histogram text[], range_empty_frac float4, \
+        range_bounds_histogram text[]";
     6100 'r' "pg_subscription":
         "oid oid, subdbid oid, subskiplsn text, subname name, subowner oid, subenabled bool, subbinary bool, \
         substream char, subtwophasestate char, subdisableonerr bool, subpasswordrequired bool, \

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::planner::bindings::Execution;
 use crate::sql::system::names::{qualified, quote_ident, schema_oid};
 use crate::sql::system::relation::{Rows, cells};
-use crate::types::Value;
+use crate::types::{Polymorphic, Type, Value};
 
 /// The language's oid in pg_language.
 const LANGUAGE_SQL: u32 = 14;
@@ -35,7 +35,7 @@ pub fn routines(execution: &Execution, rows: &mut Rows) -> Result<()> {
             prosecdef: function.security_definer, proleakproof: function.leakproof,
             proisstrict: function.strict, proretset: function.returns_set(),
             provolatile: function.volatility.letter(), proparallel: function.parallel.letter(),
-            pronargs: function.arguments.len() as i16, pronargdefaults: defaults.len() as i16,
+            provariadic: variadic_type(function), pronargs: function.arguments.len() as i16, pronargdefaults: defaults.len() as i16,
             prorettype: result_type(function), proargtypes: types.clone(),
             proallargtypes: all_types(function, types), proargmodes: modes(function),
             proargnames: argument_names(function), proargdefaults: default_texts,
@@ -53,21 +53,43 @@ fn result_type(function: &Function) -> Oid {
             [one] => one.ty.oid(),
             _ => RECORD,
         },
-        Returns::SetOfRows(_) => RECORD,
+        Returns::SetOfRows(_) | Returns::Record => RECORD,
     }
 }
 
 /// With the columns of RETURNS TABLE or OUT parameters, if there are any.
 fn all_types(function: &Function, mut types: Vec<Value>) -> Value {
-    let Returns::Table(_) = &function.returns else { return Value::Null };
+    if !has_modes(function) {
+        return Value::Null;
+    }
     types.extend(shown_columns(function).map(|column| Value::Oid(column.ty.oid())));
     Value::Array(types)
 }
 
+/// Whether parameters are of other modes than IN.
+fn has_modes(function: &Function) -> bool {
+    matches!(function.returns, Returns::Table(_)) || function.variadic().is_some()
+}
+
+/// What a VARIADIC parameter takes any number of; 0 without one.
+fn variadic_type(function: &Function) -> Oid {
+    match function.variadic().map(|argument| &argument.ty) {
+        Some(Type::Array(item)) => item.oid(),
+        Some(Type::Polymorphic(Polymorphic::Array)) => Polymorphic::Element.oid(),
+        Some(Type::Polymorphic(_)) => Polymorphic::Compatible.oid(),
+        _ => 0,
+    }
+}
+
 fn modes(function: &Function) -> Value {
-    let Returns::Table(_) = &function.returns else { return Value::Null };
-    let given =
-        function.arguments.iter().map(|argument| if is_inout(function, argument) { "b" } else { "i" });
+    if !has_modes(function) {
+        return Value::Null;
+    }
+    let given = function.arguments.iter().map(|argument| match argument.variadic {
+        true => "v",
+        false if is_inout(function, argument) => "b",
+        false => "i",
+    });
     let mode = if function.out { "o" } else { "t" };
     Value::Array(given.chain(shown_columns(function).map(|_| mode)).map(Value::from).collect())
 }
@@ -106,7 +128,11 @@ fn is_inout(function: &Function, argument: &Argument) -> bool {
 /// pg_get_function_arguments(); without `defaults`, pg_get_function_identity_arguments().
 pub fn arguments(function: &Function, defaults: bool) -> String {
     let one = |argument: &Argument| {
-        let mode = if is_inout(function, argument) { "INOUT " } else { "" };
+        let mode = match argument.variadic {
+            true => "VARIADIC ",
+            false if is_inout(function, argument) => "INOUT ",
+            false => "",
+        };
         let name = argument.name.as_ref().map(|name| format!("{} ", quote_ident(name))).unwrap_or_default();
         let default = argument.default.as_ref().filter(|_| defaults);
         let default = default.map(|default| format!(" DEFAULT {default}")).unwrap_or_default();
@@ -131,6 +157,7 @@ pub fn result(function: &Function, catalog: &Catalog) -> String {
             let columns = columns.iter().map(|column| format!("{} {}", quote_ident(&column.name), column.ty));
             format!("TABLE({})", columns.collect::<Vec<_>>().join(", "))
         }
+        Returns::Record => format!("{set}record"),
         Returns::SetOfRows(oid) => match catalog.table_by_oid(*oid) {
             Some(table) => format!("{set}{}", quote_ident(&table.name)),
             None => format!("{set}record"),

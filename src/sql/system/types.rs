@@ -398,16 +398,7 @@ fn types(execution: &Execution, rows: &mut Rows) -> Result<()> {
     domains(&catalog, public, rows);
     for (ty, entry) in ENTRIES.iter().filter(|(ty, _)| is_created(ty, &catalog)) {
         let schema = namespace_in(ty, &catalog);
-        let preferred = matches!(
-            ty,
-            Type::Bool
-                | Type::Text
-                | Type::Float8
-                | Type::Oid
-                | Type::Timestamptz(_)
-                | Type::Interval(_)
-                | Type::Varbit(_)
-        );
+        let preferred = ty.is_preferred();
         let kind = match ty {
             Type::Range(_) => 'r',
             Type::Multirange(_) => 'm',

@@ -8,6 +8,7 @@ use arrow::error::ArrowError;
 use datafusion::common::{Column, DataFusionError, SchemaError, TableReference};
 
 use crate::error::{Error, SqlState};
+use crate::types::arrow::hints;
 
 /// What names begin with that only plans have: a table's that is read with system columns (`sql::system_columns`).
 pub const MARK: char = '\0';
@@ -113,12 +114,17 @@ fn from_schema(error: &SchemaError) -> Error {
                 let text = format!("missing FROM-clause entry for table \"{}\"", relation.table());
                 Error::new(SqlState::UNDEFINED_TABLE, text)
             }
-            Some(relation) => Error::new(
-                SqlState::UNDEFINED_COLUMN,
-                format!("column {}.{} does not exist", relation.table(), field.name),
-            ),
-            None => {
-                Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{}\" does not exist", field.name))
+            relation => {
+                let relation = relation.as_ref().map(|relation| relation.table());
+                let message = match relation {
+                    Some(relation) => format!("column {relation}.{} does not exist", field.name),
+                    None => format!("column \"{}\" does not exist", field.name),
+                };
+                let error = Error::new(SqlState::UNDEFINED_COLUMN, message);
+                match hints::of_column(relation, &field.name, valid_fields) {
+                    Some(hint) => error.hint(hint),
+                    None => error,
+                }
             }
         },
     }
