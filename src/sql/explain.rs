@@ -82,9 +82,10 @@ impl Session {
         params: &[Value],
     ) -> Result<Explanation> {
         if options.analyze {
-            return Err(Error::unsupported(
-                "EXPLAIN ANALYZE of a statement whose WITH changes or locks rows",
-            ));
+            return Err(Error::unsupported(match staged.parts.is_empty() {
+                true => "EXPLAIN ANALYZE of a statement with subqueries in ON CONFLICT",
+                false => "EXPLAIN ANALYZE of a statement whose WITH changes or locks rows",
+            }));
         }
         let mut main = self.explain_one(&staged.main, options, params).await?;
         let mut parts = Vec::with_capacity(staged.parts.len());

@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     self, Expr, Ident, LimitClause, ObjectName, Query, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
-    TableFactor, VisitorMut,
+    TableFactor, Visitor, VisitorMut,
 };
 
 use crate::error::{Error, Result, SqlState};
@@ -606,11 +606,16 @@ fn number_filter(condition: &mut Expr, known: &mut Vec<String>) {
 
 /// Whether a query stands in the expression.
 pub fn has_subquery(expr: &Expr) -> bool {
-    let found = visit::expressions(expr, |part| match part {
-        Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => ControlFlow::Break(()),
-        _ => ControlFlow::Continue(()),
-    });
-    found.is_break()
+    struct Queries;
+
+    impl Visitor for Queries {
+        type Break = ();
+
+        fn pre_visit_query(&mut self, _query: &Query) -> ControlFlow<()> {
+            ControlFlow::Break(())
+        }
+    }
+    visit::walk(expr, &mut Queries).is_break()
 }
 
 /// A column; the planner calls a cast of one by the column's name too.

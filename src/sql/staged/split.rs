@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::ast::{self, Cte, Ident, ObjectName, SetExpr, Vis
 use crate::error::{Error, Result, SqlState};
 use crate::planner::large_objects;
 use crate::sql::dialect;
+use crate::sql::dml::conflict_query;
 use crate::sql::staged::returned;
 use crate::sql::staged::{Part, Staged};
 use crate::sql::statement::{Ast, Overriding};
@@ -36,7 +37,10 @@ pub fn arrange(with: Option<With>, main: Ast, locks: bool) -> Result<Ast> {
 
 fn arrange_parts(with: Option<With>, mut main: Ast, locks: bool) -> Result<Ast> {
     let modifies = with.iter().flat_map(|with| &with.cte_tables).any(|cte| is_change(&cte.query));
-    if !modifies && !locks {
+    let of_conflict = names_in_conflict(&main);
+    let in_conflict = |cte: &Cte| of_conflict.contains(&fold(&cte.alias.name));
+    let conflicts = with.iter().flat_map(|with| &with.cte_tables).any(in_conflict);
+    if !modifies && !locks && !conflicts {
         return attach(with, main);
     }
     let (recursive, ctes) = match with {
@@ -49,7 +53,8 @@ fn arrange_parts(with: Option<With>, mut main: Ast, locks: bool) -> Result<Ast> 
     for mut cte in ctes {
         take_out(&mut cte.query, 0, &mut taken, &mut items);
         items.push(Item {
-            runs: is_change(&cte.query) || !cte.query.locks.is_empty(),
+            // The source of an INSERT has its WITH; what ON CONFLICT reads is to be there for it too.
+            runs: is_change(&cte.query) || !cte.query.locks.is_empty() || in_conflict(&cte),
             taken_out: false,
             cte,
         });
@@ -67,6 +72,13 @@ fn arrange_parts(with: Option<With>, mut main: Ast, locks: bool) -> Result<Ast> 
         return attach(with_of(recursive, items.into_iter().map(|item| item.cte).collect()), main);
     }
     assemble(recursive, items, main)
+}
+
+/// An INSERT whose ON CONFLICT has subqueries: they are not to see what it has written before.
+pub fn at_one_moment(ast: &Ast) -> Option<Ast> {
+    let Ast::Insert(insert, _) = ast else { return None };
+    conflict_query::has_subqueries(insert)
+        .then(|| Ast::Staged(Box::new(Staged { parts: Vec::new(), main: ast.clone(), shows_part: false })))
 }
 
 /// A query in parts if its WITH has queries that are to run once: those that answer otherwise when they run again and are
@@ -229,6 +241,16 @@ fn names_of(statement: &impl ast::Visit) -> Vec<String> {
         ControlFlow::<()>::Continue(())
     });
     names
+}
+
+/// Those that the subqueries of ON CONFLICT mention.
+fn names_in_conflict(main: &Ast) -> Vec<String> {
+    let Ast::Insert(insert, _) = main else { return Vec::new() };
+    let update = conflict_query::updating(insert);
+    let expressions = update.iter().flat_map(|update| {
+        update.assignments.iter().map(|assignment| &assignment.value).chain(&update.selection)
+    });
+    expressions.flat_map(names_of).collect()
 }
 
 fn names_in_main(main: &Ast) -> Vec<String> {
