@@ -31,7 +31,7 @@ impl Session {
             // The arguments are evaluated, and the plan looked at, when it runs.
             Ast::Execute { .. } => (Plan::Utility, Vec::new()),
             ast => {
-                let made = self.make_as_written(ast, catalog, declared)?;
+                let made = self.make(ast, catalog, declared)?;
                 (Plan::Explain(Arc::new(made.plan), explain.options), made.param_types)
             }
         };

@@ -104,6 +104,8 @@ mod membership;
 pub(crate) mod merge_words;
 // LISTEN and NOTIFY.
 pub mod notifications;
+// Queries of WITH that run once.
+mod once;
 // The functions behind operators.
 mod operator_functions;
 // Wrong escapes in texts.
@@ -216,6 +218,8 @@ mod values;
 mod variables;
 // CREATE VIEW, word by word.
 mod view_words;
+// Functions that answer otherwise each time.
+mod volatile;
 // Walks over the parser's trees, compiled once.
 mod visit;
 // Rows as documents.

@@ -162,20 +162,8 @@ impl Session {
     }
 
     pub(super) fn make(&self, ast: &Ast, catalog: &Arc<Catalog>, declared: &[Option<Type>]) -> Result<Made> {
-        let staged = match ast {
-            Ast::Query(query) => staged::volatile_once(query)?,
-            _ => staged::at_one_moment(ast),
-        };
-        self.make_as_written(staged.as_ref().unwrap_or(ast), catalog, declared)
-    }
-
-    /// Plans a statement, a query in one part also where it would run in several.
-    pub(super) fn make_as_written(
-        &self,
-        ast: &Ast,
-        catalog: &Arc<Catalog>,
-        declared: &[Option<Type>],
-    ) -> Result<Made> {
+        let staged = staged::at_one_moment(ast);
+        let ast = staged.as_ref().unwrap_or(ast);
         let schemas = self.shared.schemas(catalog);
         let environment = self.shared.environment();
         let context =
@@ -393,6 +381,7 @@ impl Session {
             session: self.shared.clone(),
             cancel: Arc::<AtomicBool>::clone(self.cancel.raised()),
             reads,
+            once: Arc::default(),
         })
     }
 

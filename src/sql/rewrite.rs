@@ -25,7 +25,7 @@ use crate::sql::trees::{computed, number, place, query_from, relation};
 use crate::sql::visit;
 use crate::sql::{
     aggregates, aliases, constants, dimensions, domains, first_terms, framed, frames, group_keys,
-    group_names, hypothetical, item_names, membership, order_by, quantified, records, recursive_terms,
+    group_names, hypothetical, item_names, membership, once, order_by, quantified, records, recursive_terms,
     refusals, same_names, sample, set_functions, subscripts, system, system_columns, ties, using, values,
     whole_rows, windows, with_order,
 };
@@ -119,6 +119,7 @@ impl VisitorMut for Rewriter<'_> {
                 return ControlFlow::Break(());
             }
         }
+        once::mark(query, &self.known, &self.hidden);
         set_functions::name_rows(query);
         first_terms::settle_numbers(query);
         if let SetExpr::Values(values) = query.body.as_mut() {

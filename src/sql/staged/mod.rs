@@ -32,7 +32,7 @@ mod split;
 
 pub use plan::{StagedPlan, StagedTable};
 pub use run::View;
-pub use split::{arrange, at_one_moment, refuse_changes, volatile_once};
+pub use split::{arrange, at_one_moment, refuse_changes};
 
 use crate::sql::statement::Ast;
 
