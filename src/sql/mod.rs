@@ -220,6 +220,11 @@ mod variables;
 mod view_words;
 // Functions that answer otherwise each time.
 mod volatile;
+// Relations as sqlparser does not read them.
+mod relation_words;
+// SEARCH and CYCLE of recursive queries, and how they are read.
+mod search_words;
+mod searches;
 // Walks over the parser's trees, compiled once.
 mod visit;
 // Rows as documents.

@@ -26,8 +26,8 @@ use crate::sql::visit;
 use crate::sql::{
     aggregates, aliases, constants, dimensions, domains, first_terms, framed, frames, group_keys,
     group_names, hypothetical, item_names, membership, once, order_by, quantified, records, recursive_terms,
-    refusals, same_names, sample, set_functions, subscripts, system, system_columns, ties, using, values,
-    whole_rows, windows, with_order,
+    refusals, same_names, sample, searches, set_functions, subscripts, system, system_columns, ties, using,
+    values, whole_rows, windows, with_order,
 };
 use crate::types::Type;
 
@@ -103,10 +103,14 @@ impl VisitorMut for Rewriter<'_> {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        if let Err(refused) = recursive_terms::check(query).and_then(|()| constants::settle(query)) {
+        let settled = recursive_terms::check(query)
+            .and_then(|()| searches::expand(query, &self.known, &self.hidden))
+            .and_then(|()| constants::settle(query));
+        if let Err(refused) = settled {
             self.refused = Some(refused);
             return ControlFlow::Break(());
         }
+        using::order_by_merged(query);
         with_order::settle(query);
         spell_tables(&mut query.body);
         query.with.iter_mut().flat_map(|with| &mut with.cte_tables).for_each(|part| {
@@ -150,6 +154,7 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_select(&mut self, select: &mut ast::Select) -> ControlFlow<()> {
+        using::open_nested(select, &self.known, &self.hidden);
         if let Err(error) = records::settle_items(&mut select.projection) {
             self.refused = Some(error);
         }
