@@ -5,7 +5,7 @@
 //!     SEARCH DEPTH FIRST BY b SET seq  CYCLE a SET is_cycle USING path
 //!
 //!   WITH RECURSIVE t (a, b, seq, is_cycle, path) AS (
-//!     SELECT a, b, ARRAY[ROW(b)], false, ARRAY[ROW(a)] FROM (SELECT ...) "*TLOCRN*" (a, b)
+//!     SELECT a, b, ARRAY[ROW(b)], nullif(false, NULL), ARRAY[ROW(a)] FROM (SELECT ...) "*TLOCRN*" (a, b)
 //!     UNION ALL
 //!     SELECT a, b, seq || ROW(b), CASE WHEN ROW(a) = ANY (path) THEN true ELSE false END, path || ROW(a)
 //!     FROM (SELECT ..., t.seq, t.is_cycle, t.path FROM t WHERE ... AND t.is_cycle <> true)
@@ -326,7 +326,8 @@ fn first_values(clauses: &Clauses) -> Result<Vec<SelectItem>> {
         });
     }
     if let Some(cycle) = &clauses.cycle {
-        texts.push(values(cycle)?.1.to_string());
+        // The planner takes a constant for never NULL, and what the other term computes for perhaps so.
+        texts.push(format!("nullif({}, NULL)", values(cycle)?.1));
         texts.push(format!("ARRAY[ROW({})]", list(&cycle.columns)));
     }
     items(clauses, texts)
