@@ -61,7 +61,7 @@ pub struct ConflictUpdate {
 /// How SET's expressions and WHERE are computed.
 enum Computation {
     /// On the rows at hand.
-    OfRows { sets: Option<Projection>, filter: Option<Projection> },
+    OfRows { sets: Option<Box<Projection>>, filter: Option<Box<Projection>> },
     /// With subqueries.
     Query(PairsQuery),
 }
@@ -251,7 +251,7 @@ impl ConflictUpdate {
             let known = PlanContext { param_types: &params.0.clone(), ..*context };
             let compiled = expressions::compile(&known, &relations, &items, targets)?;
             params.widen(&compiled.param_types);
-            Ok::<_, Error>(compiled)
+            Ok::<_, Error>(Box::new(compiled))
         };
         let projection = match expressions.is_empty() {
             true => None,
