@@ -35,6 +35,7 @@ use crate::planner::explain::outputs::Scans;
 use crate::planner::finish;
 use crate::planner::hints::KeysExec;
 use crate::planner::limit::BoundLimitExec;
+use crate::planner::once::OnceExec;
 use crate::table::explained::Explained;
 use crate::table::knn::KnnScanExec;
 use crate::table::scan::ScanExec;
@@ -210,6 +211,11 @@ impl Node {
             if let Some(body) = plan.downcast_ref::<LateralExec>().and_then(LateralExec::shown) {
                 children.push(Node::of(&body, execution, scans).await);
             }
+            if let Some(once) = plan.downcast_ref::<OnceExec>()
+                && let Some((body, _cell)) = once.shown(execution).await
+            {
+                children.push(Node::of(&body, execution, scans).await);
+            }
             let mut shown = describe(plan.as_ref());
             let below: Vec<&[String]> = children.iter().map(|child| child.outputs.as_slice()).collect();
             let outputs = outputs::of(plan.as_ref(), &below, shown.relation(), scans);
@@ -346,6 +352,7 @@ fn describe(node: &dyn ExecutionPlan) -> Explained {
         "GlobalLimitExec" | "LocalLimitExec" => Explained::new("Limit"),
         "PlaceholderRowExec" | "EmptyExec" => Explained::new("Result"),
         "UnionExec" => Explained::new("Append"),
+        "OnceExec" => Explained::new("CTE Scan"),
         "CrossJoinExec" => Explained::new("Nested Loop"),
         _ => other(&displayable(node).one_line().to_string()),
     }

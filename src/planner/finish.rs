@@ -41,6 +41,7 @@ use crate::planner::by_row::function;
 use crate::planner::by_row::lateral::{Lateral, LateralExec};
 use crate::planner::hints::{KeysExec, hinted};
 use crate::planner::limit::{BoundLimit, BoundLimitExec};
+use crate::planner::once::{Once, OnceExec};
 use crate::planner::session_values;
 use crate::planner::system::{SystemExec, SystemProvider};
 use crate::table::guard::{guarded, guarded_condition};
@@ -77,9 +78,11 @@ pub fn bind(plan: LogicalPlan, bindings: &Arc<Bindings>) -> Result<LogicalPlan> 
                 limit_rows(LogicalPlan::Sort(sort), None, None)
             }
             LogicalPlan::Extension(extension) => {
-                LogicalPlan::Extension(match extension.node.as_any().downcast_ref::<Lateral>() {
-                    Some(lateral) => Extension { node: Arc::new(lateral.bind(bindings)) },
-                    None => extension,
+                let node = extension.node.as_any();
+                LogicalPlan::Extension(match (node.downcast_ref::<Lateral>(), node.downcast_ref::<Once>()) {
+                    (Some(lateral), _) => Extension { node: Arc::new(lateral.bind(bindings)) },
+                    (_, Some(once)) => Extension { node: Arc::new(once.bind(bindings)) },
+                    _ => extension,
                 })
             }
             node => node,
@@ -272,6 +275,9 @@ impl ExtensionPlanner for Extensions {
             let arguments = lateral.arguments().iter().map(plan).collect::<Result<_>>()?;
             return Ok(Some(Arc::new(lateral.physical(Arc::clone(&physical_inputs[0]), arguments).await?)));
         }
+        if let Some(once) = node.as_any().downcast_ref::<Once>() {
+            return Ok(Some(Arc::new(once.physical()?)));
+        }
         let Some(limit) = node.as_any().downcast_ref::<BoundLimit>() else { return Ok(None) };
         let plan = |expr: &Option<Expr>| match expr {
             Some(expr) => {
@@ -325,7 +331,8 @@ pub fn again(plan: &Arc<dyn ExecutionPlan>) -> Again {
         || node.is::<AggregateExec>()
         || node.is::<HashJoinExec>()
         || node.is::<CrossJoinExec>()
-        || node.is::<UnnestExec>();
+        || node.is::<UnnestExec>()
+        || node.is::<OnceExec>();
     let own = match (stateless, forgetful) {
         (true, _) => Again::AsItIs,
         (_, true) => Again::Reset,

@@ -67,6 +67,8 @@ pub mod limit;
 pub mod names;
 // Operators of addresses.
 mod networks;
+// Queries of WITH that run once.
+pub mod once;
 // Operators by the types of their operands.
 pub mod operators;
 // Subqueries in ORDER BY.

@@ -26,7 +26,9 @@ use crate::sql::grammar::Grammar;
 use crate::sql::json_table;
 use crate::sql::number_words;
 use crate::sql::records;
+use crate::sql::relation_words;
 use crate::sql::rows_from;
+use crate::sql::search_words;
 use crate::sql::statement::{Ast, Name, Statement};
 use crate::sql::token_spellings;
 use crate::sql::unicode_escapes;
@@ -78,9 +80,9 @@ fn parse_one(source: &Arc<str>, tokens: Vec<TokenWithSpan>) -> Result<Statement>
         let message = format!("there is no parameter {parameter}");
         return Err(Error::new(SqlState::UNDEFINED_PARAMETER, message));
     }
-    let tokens = json_table::take(source, tokens)?;
-    let tokens = rows_from::take(source, tokens);
-    let (tokens, only) = without_only(source, variadic::take(token_spellings::settle(tokens)));
+    let tokens = json_table::take(source, search_words::take(source, tokens)?)?;
+    let tokens = token_spellings::settle(relation_words::take(rows_from::take(source, tokens)));
+    let (tokens, only) = without_only(source, variadic::take(tokens));
     let tokens = element_words::take(source, conflict_target::wrap(source, tokens));
     let (tokens, taken) = utility::take(records::take(frames::take(tokens)));
     if has_exclusion(&tokens) {

@@ -14,22 +14,14 @@ use datafusion::sql::sqlparser::ast::{self, CastKind, DataType, Expr, Ident, Vis
 use crate::catalog::{Catalog, Domain};
 use crate::error::{Error, Result};
 use crate::functions::domains::{CHECK_DOMAIN, NOT_NULL};
-use crate::planner::large_objects;
 use crate::sql::dialect;
 use crate::sql::known::Known;
 use crate::sql::rewrite::function_call;
 use crate::sql::statement::Name;
 use crate::sql::type_names;
 use crate::sql::visit;
+use crate::sql::volatile;
 use crate::sql::words::object_name;
-
-/// Functions whose second answer would be another one than the first.
-const ANSWER_ANEW: &[&str] =
-    &["nextval", "random", "gen_random_uuid", "uuid_generate_v4", "clock_timestamp", "setval"];
-
-fn is_volatile(name: &str) -> bool {
-    ANSWER_ANEW.contains(&name) || large_objects::is_one(name)
-}
 
 /// The conditions of a domain on `value`, by name, in the order in which they are asked; NULL passes each of them.
 pub fn conditions(domain: &Domain, value: &Expr) -> Result<Vec<(String, Expr)>> {
@@ -122,7 +114,7 @@ fn answers_anew(expr: &Expr) -> bool {
         type Break = ();
         fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
             match expr {
-                Expr::Function(call) if is_volatile(&object_name("", &call.name).name) => {
+                Expr::Function(call) if volatile::is_one(&object_name("", &call.name).name) => {
                     ControlFlow::Break(())
                 }
                 _ => ControlFlow::Continue(()),

@@ -31,7 +31,7 @@ impl Session {
             // The arguments are evaluated, and the plan looked at, when it runs.
             Ast::Execute { .. } => (Plan::Utility, Vec::new()),
             ast => {
-                let made = self.make_as_written(ast, catalog, declared)?;
+                let made = self.make(ast, catalog, declared)?;
                 (Plan::Explain(Arc::new(made.plan), explain.options), made.param_types)
             }
         };
@@ -82,9 +82,10 @@ impl Session {
         params: &[Value],
     ) -> Result<Explanation> {
         if options.analyze {
-            return Err(Error::unsupported(
-                "EXPLAIN ANALYZE of a statement whose WITH changes or locks rows",
-            ));
+            return Err(Error::unsupported(match staged.parts.is_empty() {
+                true => "EXPLAIN ANALYZE of a statement with subqueries in ON CONFLICT",
+                false => "EXPLAIN ANALYZE of a statement whose WITH changes or locks rows",
+            }));
         }
         let mut main = self.explain_one(&staged.main, options, params).await?;
         let mut parts = Vec::with_capacity(staged.parts.len());

@@ -107,6 +107,11 @@ impl Dialect for Grammar {
         !self.nests_joins
     }
 
+    /// SEARCH and CYCLE behind a query of WITH come as this, see `search_words`.
+    fn supports_from_first_insert(&self) -> bool {
+        true
+    }
+
     /// `SELECT 1 FOR UPDATE`
     fn is_column_alias(&self, keyword: &Keyword, parser: &mut Parser) -> bool {
         *keyword != Keyword::FOR && POSTGRESQL.is_column_alias(keyword, parser)

@@ -72,6 +72,13 @@ impl<'a> Known<'a> {
         }
     }
 
+    /// Whether a name is a view's; `hidden` as in [`Self::columns`].
+    pub fn is_view(&self, name: &ObjectName, hidden: &[String]) -> bool {
+        let found = self.found(name, hidden).map(|(name, _)| name);
+        let catalog = self.context.map(|context| context.catalog);
+        found.zip(catalog).is_some_and(|((schema, name), catalog)| catalog.view(&schema, &name).is_some())
+    }
+
     /// The name of a relation with its schema, where that is found.
     pub fn whole_name(&self, name: &ObjectName) -> Vec<String> {
         let found = self.base_table(name, &[]).map(|table| vec![table.schema.clone(), table.name.clone()]);

@@ -106,6 +106,8 @@ mod missing_entries;
 pub(crate) mod merge_words;
 // LISTEN and NOTIFY.
 pub mod notifications;
+// Queries of WITH that run once.
+mod once;
 // The functions behind operators.
 mod operator_functions;
 // Wrong escapes in texts.
@@ -222,6 +224,13 @@ mod values;
 mod variables;
 // CREATE VIEW, word by word.
 mod view_words;
+// Functions that answer otherwise each time.
+mod volatile;
+// Relations as sqlparser does not read them.
+mod relation_words;
+// SEARCH and CYCLE of recursive queries, and how they are read.
+mod search_words;
+mod searches;
 // Walks over the parser's trees, compiled once.
 mod visit;
 // Rows as documents.

@@ -16,13 +16,13 @@ use datafusion::sql::sqlparser::ast::{
     self, Distinct, Expr, GroupByExpr, Ident, OrderByExpr, OrderByKind, Query, SelectItem, SetExpr, Visit,
 };
 
-use crate::planner::large_objects;
 use crate::sql::aggregates::has_aggregate;
 use crate::sql::known::quoted;
 use crate::sql::rewrite::{folded, function_call, has_subquery, is_column, name_of, plain_name};
 use crate::sql::set_functions::is_array_of_set;
 use crate::sql::trees::{alias_of, derived, number, place, query_from, query_of};
 use crate::sql::visit;
+use crate::sql::volatile;
 
 /// The rows before they are sorted; no query of a user has a table called so.
 const ROWS: &str = "hither_rows";
@@ -132,25 +132,13 @@ fn spell_numbers(query: &mut Query) {
 
 /// Whether it computes something, and the same again when it is computed twice.
 fn is_operation(expr: &Expr) -> bool {
-    /// Functions that answer something else each time.
-    const VOLATILE: &[&str] = &[
-        "random",
-        "random_normal",
-        "nextval",
-        "setval",
-        "gen_random_uuid",
-        "uuid_generate_v4",
-        "clock_timestamp",
-    ];
     if is_column(expr) || matches!(expr, Expr::Value(_)) {
         return false;
     }
     let differs = visit::expressions(expr, |part| match part {
         Expr::Function(function)
             if function.over.is_some()
-                || plain_name(function).is_some_and(|name| {
-                    VOLATILE.contains(&name.as_str()) || large_objects::is_one(&name)
-                }) =>
+                || plain_name(function).is_some_and(|name| volatile::is_one(&name)) =>
         {
             ControlFlow::Break(())
         }

@@ -81,7 +81,9 @@ impl Plan {
         match self {
             Plan::Query(query) => query.tables().to_vec(),
             Plan::Locking(locking) => locking.tables_read().to_vec(),
-            Plan::Insert(insert) => insert.query().map(|query| query.tables().to_vec()).unwrap_or_default(),
+            Plan::Insert(insert) => {
+                insert.queries().flat_map(|query| query.tables().iter().copied()).collect()
+            }
             Plan::Update(change) | Plan::Delete(change) => change.query.tables().to_vec(),
             Plan::Merge(merge) => merge.query.tables().to_vec(),
             _ => Vec::new(),
@@ -160,20 +162,8 @@ impl Session {
     }
 
     pub(super) fn make(&self, ast: &Ast, catalog: &Arc<Catalog>, declared: &[Option<Type>]) -> Result<Made> {
-        let staged = match ast {
-            Ast::Query(query) => staged::volatile_once(query)?,
-            _ => None,
-        };
-        self.make_as_written(staged.as_ref().unwrap_or(ast), catalog, declared)
-    }
-
-    /// Plans a statement, a query in one part also where it would run in several.
-    pub(super) fn make_as_written(
-        &self,
-        ast: &Ast,
-        catalog: &Arc<Catalog>,
-        declared: &[Option<Type>],
-    ) -> Result<Made> {
+        let staged = staged::at_one_moment(ast);
+        let ast = staged.as_ref().unwrap_or(ast);
         let schemas = self.shared.schemas(catalog);
         let environment = self.shared.environment();
         let context =
@@ -347,7 +337,18 @@ impl Session {
         query: &Arc<Query>,
         params: &[Value],
     ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
-        let execution = self.execution(query.tables(), params, &query.param_types)?;
+        self.query_stream_with(query, params, []).await
+    }
+
+    /// The same for a query that also reads tables of these rows, behind those of the parts before it.
+    pub(crate) async fn query_stream_with(
+        &self,
+        query: &Arc<Query>,
+        params: &[Value],
+        given: impl IntoIterator<Item = RecordBatch>,
+    ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        let mut execution = self.execution(query.tables(), params, &query.param_types)?;
+        execution.staged.extend(given);
         let workers = self.shared.engine.workers();
         let stream = query.execute(execution, workers.as_ref()).await?;
         let guarded = Guarded { stream, cancel: self.cancel.clone(), cancelled: None, _query: query.clone() };
@@ -380,6 +381,7 @@ impl Session {
             session: self.shared.clone(),
             cancel: Arc::<AtomicBool>::clone(self.cancel.raised()),
             reads,
+            once: Arc::default(),
         })
     }
 

@@ -32,6 +32,7 @@ use crate::planner::environment::Environment;
 use crate::planner::grouping::of_columns;
 use crate::planner::inline::inline;
 use crate::planner::names;
+use crate::planner::once;
 use crate::planner::order;
 use crate::planner::parameters::{parameter_fields, parameter_types};
 use crate::planner::prepare::prepare;
@@ -137,6 +138,7 @@ fn plan_named(query: &ast::Query, context: &PlanContext, targets: &[Type], alias
     let raw = of_columns(raw).and_then(counted).and_then(order::settle);
     let raw = raw.map_err(from_datafusion)?;
     let plan = prepare(raw, &param_types).and_then(unnest).and_then(inline).map_err(from_datafusion)?;
+    let plan = once::settle(plan, param_types.len(), context.environment).map_err(from_datafusion)?;
     let plan = assign(plan, targets).map_err(from_datafusion)?;
     let columns = output_columns(&plan, names);
     let outputs = Arc::clone(plan.schema());

@@ -40,7 +40,7 @@ pub fn check(query: &Query) -> Result<()> {
 }
 
 /// Whether a WITH inside gives the name to another query.
-fn redefines(query: &Query, name: &str) -> bool {
+pub fn redefines(query: &Query, name: &str) -> bool {
     struct Definitions<'a> {
         name: &'a str,
     }

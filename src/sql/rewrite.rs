@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     self, Expr, Ident, LimitClause, ObjectName, Query, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
-    TableFactor, VisitorMut,
+    TableFactor, Visitor, VisitorMut,
 };
 
 use crate::error::{Error, Result, SqlState};
@@ -25,9 +25,9 @@ use crate::sql::trees::{computed, number, place, query_from, relation};
 use crate::sql::visit;
 use crate::sql::{
     aggregates, aliases, constants, dimensions, domains, first_terms, framed, frames, group_keys,
-    group_names, hypothetical, item_names, membership, order_by, quantified, records, recursive_terms,
-    refusals, rows_from, same_names, sample, set_functions, subscripts, system, system_columns, ties, using,
-    values, variadic, whole_rows, windows, with_order,
+    group_names, hypothetical, item_names, membership, once, order_by, quantified, records, recursive_terms,
+    refusals, rows_from, same_names, sample, searches, set_functions, subscripts, system, system_columns,
+    ties, using, values, variadic, whole_rows, windows, with_order,
 };
 use crate::types::Type;
 
@@ -103,10 +103,14 @@ impl VisitorMut for Rewriter<'_> {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        if let Err(refused) = recursive_terms::check(query).and_then(|()| constants::settle(query)) {
+        let settled = recursive_terms::check(query)
+            .and_then(|()| searches::expand(query, &self.known, &self.hidden))
+            .and_then(|()| constants::settle(query));
+        if let Err(refused) = settled {
             self.refused = Some(refused);
             return ControlFlow::Break(());
         }
+        using::order_by_merged(query);
         with_order::settle(query);
         spell_tables(&mut query.body);
         query.with.iter_mut().flat_map(|with| &mut with.cte_tables).for_each(|part| {
@@ -119,6 +123,7 @@ impl VisitorMut for Rewriter<'_> {
                 return ControlFlow::Break(());
             }
         }
+        once::mark(query, &self.known, &self.hidden);
         set_functions::name_rows(query);
         first_terms::settle_numbers(query);
         if let SetExpr::Values(values) = query.body.as_mut() {
@@ -149,6 +154,7 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_select(&mut self, select: &mut ast::Select) -> ControlFlow<()> {
+        using::open_nested(select, &self.known, &self.hidden);
         if let Err(error) = records::settle_items(&mut select.projection) {
             self.refused = Some(error);
         }
@@ -610,11 +616,16 @@ fn number_filter(condition: &mut Expr, known: &mut Vec<String>) {
 
 /// Whether a query stands in the expression.
 pub fn has_subquery(expr: &Expr) -> bool {
-    let found = visit::expressions(expr, |part| match part {
-        Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => ControlFlow::Break(()),
-        _ => ControlFlow::Continue(()),
-    });
-    found.is_break()
+    struct Queries;
+
+    impl Visitor for Queries {
+        type Break = ();
+
+        fn pre_visit_query(&mut self, _query: &Query) -> ControlFlow<()> {
+            ControlFlow::Break(())
+        }
+    }
+    visit::walk(expr, &mut Queries).is_break()
 }
 
 /// A column; the planner calls a cast of one by the column's name too.

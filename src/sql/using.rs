@@ -16,25 +16,27 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     self, BinaryOperator, ExcludeSelectItem, Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator,
-    ObjectName, Select, SelectItem, SelectItemQualifiedWildcardKind, TableFactor, TableWithJoins, VisitMut,
-    WildcardAdditionalOptions,
+    ObjectName, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableFactor,
+    TableWithJoins, VisitMut, WildcardAdditionalOptions,
 };
 
 use crate::error::{Error, Result};
 use crate::sql::known::{Known, qualified, qualifier, quoted};
+use crate::sql::relation_words;
 use crate::sql::rewrite::function_call;
+use crate::sql::trees::{derived, query_of};
 use crate::sql::visit;
-use crate::sql::words::fold;
+use crate::sql::words::{fold, object_name};
 
 /// Qualifies the select's bare names of merged columns, and writes out `*`, which begins with them. NATURAL becomes
 /// USING where the columns of both sides are known.
 pub fn qualify(select: &mut Select, known: &Known, hidden: &[String]) -> Result<()> {
-    let mut merger = Merger { known, hidden, merged: HashMap::new(), outer: false };
-    let mut shown = Vec::new();
+    let (mut merger, mut shown) = (Merger::new(known, hidden), Vec::new());
     for from in &mut select.from {
         shown.extend(merger.joined(from).shown);
     }
-    let Merger { merged, outer, .. } = merger;
+    let Merger { merged, outer, aliased, .. } = merger;
+    write_aliased(select, &aliased);
     if merged.is_empty() {
         return refuse_whole(select, outer);
     }
@@ -58,6 +60,107 @@ pub fn qualify(select: &mut Select, known: &Known, hidden: &[String]) -> Result<
         write_names(keys, &merged);
     }
     Ok(())
+}
+
+/// `(a JOIN b USING (id)) AS x` as `(SELECT * FROM a JOIN b USING (id)) AS x`, with the columns of `*` where they are known.
+pub fn open_nested(select: &mut Select, known: &Known, hidden: &[String]) {
+    for from in &mut select.from {
+        open_in(from, known, hidden);
+    }
+}
+
+fn open_in(from: &mut TableWithJoins, known: &Known, hidden: &[String]) {
+    let joined = from.joins.iter_mut().map(|join| &mut join.relation);
+    for factor in std::iter::once(&mut from.relation).chain(joined) {
+        let TableFactor::NestedJoin { table_with_joins, alias } = factor else { continue };
+        open_in(table_with_joins, known, hidden);
+        let Some(alias) = alias.take() else { continue };
+        let mut query = query_of(vec![SelectItem::Wildcard(WildcardAdditionalOptions::default())]);
+        if let SetExpr::Select(inner) = query.body.as_mut() {
+            let joined = Merger::new(known, hidden).joined(&mut table_with_joins.as_ref().clone());
+            let is_known = |part: &Part| !matches!(part, Part::Rest { columns: None, .. });
+            let items = joined.shown.iter().map(|part| part.items().filter(|_| is_known(part)));
+            if let Some(items) = items.collect::<Option<Vec<_>>>() {
+                inner.projection = items.concat();
+            }
+            inner.from = vec![table_with_joins.as_ref().clone()];
+        }
+        *factor = derived(false, query, alias);
+    }
+}
+
+/// `ORDER BY x.id` of `a JOIN b USING (id) AS x`, as the merged column's name.
+pub fn order_by_merged(query: &mut Query) {
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    let mut aliases = Vec::new();
+    for join in select.from.iter_mut().flat_map(|from| &mut from.joins) {
+        if let Some(JoinConstraint::Using(columns)) = constraint_of(&mut join.join_operator) {
+            aliases.extend(relation_words::alias_of(columns).map(|alias| fold(&alias)));
+        }
+    }
+    if aliases.is_empty() {
+        return;
+    }
+    let _ = visit::own_expressions_mut(&mut query.order_by, |expr| {
+        if let Expr::CompoundIdentifier(names) = &*expr
+            && let [relation, column] = names.as_slice()
+            && aliases.contains(&fold(relation))
+        {
+            *expr = Expr::Identifier(column.clone());
+        }
+        ControlFlow::<()>::Continue(())
+    });
+}
+
+/// A merged column under the alias of its join.
+struct Aliased {
+    alias: String,
+    column: String,
+    value: Expr,
+}
+
+/// Replaces merged columns behind the aliases of their joins, and `x.*`.
+fn write_aliased(select: &mut Select, aliased: &[Aliased]) {
+    if aliased.is_empty() {
+        return;
+    }
+    let is_of = |aliased: &&Aliased, name: &str| aliased.alias == name;
+    let written = std::mem::take(&mut select.projection).into_iter().flat_map(|item| {
+        let of = match &item {
+            SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) => {
+                object_name("", name).name
+            }
+            SelectItem::UnnamedExpr(Expr::CompoundIdentifier(names)) if names.len() == 2 => {
+                // The column keeps its name, whatever it is computed of.
+                let (alias, column) = (fold(&names[0]), fold(&names[1]));
+                let found = aliased.iter().find(|known| is_of(known, &alias) && known.column == column);
+                return vec![found.map_or(item, Aliased::item)];
+            }
+            _ => return vec![item],
+        };
+        let items: Vec<SelectItem> =
+            aliased.iter().filter(|known| is_of(known, &of)).map(Aliased::item).collect();
+        if items.is_empty() { vec![item] } else { items }
+    });
+    select.projection = written.collect();
+    let _ = visit::expressions_mut(select, |expr| {
+        if let Expr::CompoundIdentifier(names) = &*expr
+            && let [alias, column] = names.as_slice()
+        {
+            let (alias, column) = (fold(alias), fold(column));
+            let mut found = aliased.iter().filter(|known| is_of(known, &alias) && known.column == column);
+            if let Some(known) = found.next() {
+                *expr = known.value.clone();
+            }
+        }
+        ControlFlow::<()>::Continue(())
+    });
+}
+
+impl Aliased {
+    fn item(&self) -> SelectItem {
+        SelectItem::ExprWithAlias { expr: self.value.clone(), alias: quoted(&self.column) }
+    }
 }
 
 fn is_whole(item: &SelectItem) -> bool {
@@ -193,9 +296,15 @@ struct Merger<'a> {
     merged: HashMap<String, Expr>,
     /// Whether a right or full join is among those that merge.
     outer: bool,
+    /// Those of joins that have an alias.
+    aliased: Vec<Aliased>,
 }
 
-impl Merger<'_> {
+impl<'a> Merger<'a> {
+    fn new(known: &'a Known<'a>, hidden: &'a [String]) -> Merger<'a> {
+        Merger { known, hidden, merged: HashMap::new(), outer: false, aliased: Vec::new() }
+    }
+
     fn joined(&mut self, from: &mut TableWithJoins) -> Joined {
         let mut left = self.relation(&mut from.relation);
         for join in &mut from.joins {
@@ -225,6 +334,10 @@ impl Merger<'_> {
     /// for a's: `... JOIN c ON coalesce(a.id, b.id) = c.id`.
     fn join(&mut self, mut left: Joined, join: &mut Join, mut right: Joined) -> Joined {
         name_common(join, &left, &right);
+        let alias = match constraint_of(&mut join.join_operator) {
+            Some(JoinConstraint::Using(columns)) => relation_words::take_alias(columns),
+            _ => None,
+        };
         let constraint = constraint_of(&mut join.join_operator);
         let is_natural = matches!(constraint, Some(JoinConstraint::Natural));
         let (side, columns) = parts(join);
@@ -254,6 +367,11 @@ impl Merger<'_> {
             };
             if let Some(value) = &value {
                 self.merged.insert(key.clone(), value.clone());
+                self.aliased.extend(alias.as_ref().map(|alias| Aliased {
+                    alias: fold(alias),
+                    column: key.clone(),
+                    value: value.clone(),
+                }));
             }
             values.push(value.map(Box::new));
         }

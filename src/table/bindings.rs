@@ -55,7 +55,16 @@ pub struct Execution {
     pub cancel: Arc<AtomicBool>,
     /// Where the transaction wants to know what is read, under SERIALIZABLE.
     pub reads: Option<Arc<Reads>>,
+    /// What queries that run once have found.
+    pub once: Arc<RowsOnce>,
 }
+
+/// Rows that are found once in an execution, by the number of their query.
+#[derive(Default)]
+pub struct RowsOnce(Mutex<HashMap<u64, Arc<RowsCell>>>);
+
+/// The rows, once they are there. Who is to find them holds the lock meanwhile.
+pub type RowsCell = Mutex<Option<Arc<Vec<RecordBatch>>>>;
 
 /// The settings that change how a search runs, never what a plan looks like.
 #[derive(Clone, Debug, PartialEq)]
@@ -245,7 +254,13 @@ impl Execution {
             session: Arc::clone(&self.session),
             cancel: Arc::clone(&self.cancel),
             reads: self.reads.clone(),
+            once: Arc::clone(&self.once),
         }
+    }
+
+    /// Where the rows of a query that runs once are kept.
+    pub fn once(&self, number: u64) -> Arc<RowsCell> {
+        Arc::clone(self.once.0.lock().entry(number).or_default())
     }
 
     /// A table to read from: all of it counts as read.

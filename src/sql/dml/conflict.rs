@@ -28,12 +28,14 @@ use crate::sql::context::PlanContext;
 use crate::sql::ddl_words::kept_expression;
 use crate::sql::dialect;
 use crate::sql::dml::cells::{self, Cell, ParamTypes, Target};
+use crate::sql::dml::conflict_query::{Computed, PairsQuery};
 use crate::sql::dml::elements::Elements;
 use crate::sql::dml::insert::{InsertPlan, Written, cell_value, column_position};
 use crate::sql::dml::references::Change;
 use crate::sql::dml::rows::read;
 use crate::sql::expressions::{self, Projection, Relation};
 use crate::sql::membership;
+use crate::sql::query::Query;
 use crate::sql::rewrite;
 use crate::sql::session::Session;
 use crate::sql::system::quote_ident;
@@ -53,8 +55,15 @@ pub enum Conflict {
 pub struct ConflictUpdate {
     index: Oid,
     sets: Vec<(usize, SetSource)>,
-    projection: Option<Projection>,
-    filter: Option<Projection>,
+    computation: Computation,
+}
+
+/// How SET's expressions and WHERE are computed.
+enum Computation {
+    /// On the rows at hand.
+    OfRows { sets: Option<Box<Projection>>, filter: Option<Box<Projection>> },
+    /// With subqueries.
+    Query(PairsQuery),
 }
 
 /// Where the new value of a column comes from.
@@ -228,29 +237,39 @@ impl ConflictUpdate {
     ) -> Result<ConflictUpdate> {
         let relations = [Relation { alias, table }, Relation { alias: "excluded", table }];
         let Assignments { sets, expressions } = assignments(&update.assignments, table, alias, params)?;
-        let targets: Vec<Type> = outputs_of(&sets).map(|column| table.columns[column].ty.clone()).collect();
+        let columns: Vec<usize> = outputs_of(&sets).collect();
+        let computed =
+            Computed { expressions: &expressions, columns: &columns, condition: update.selection.as_ref() };
+        if computed.has_subquery() {
+            let known = PlanContext { param_types: &params.0.clone(), ..*context };
+            let pairs = PairsQuery::new(&computed, table, alias, &known)?;
+            params.widen(&pairs.query().param_types);
+            return Ok(ConflictUpdate { index, sets, computation: Computation::Query(pairs) });
+        }
+        let targets: Vec<Type> = columns.iter().map(|&column| table.columns[column].ty.clone()).collect();
+        let mut compile = |items: Vec<ast::SelectItem>, targets: &[Type]| {
+            let known = PlanContext { param_types: &params.0.clone(), ..*context };
+            let compiled = expressions::compile(&known, &relations, &items, targets)?;
+            params.widen(&compiled.param_types);
+            Ok::<_, Error>(Box::new(compiled))
+        };
         let projection = match expressions.is_empty() {
             true => None,
-            false => {
-                let known = PlanContext { param_types: &params.0.clone(), ..*context };
-                Some(expressions::compile(&known, &relations, &expressions::items(expressions), &targets)?)
-            }
+            false => Some(compile(expressions::items(expressions), &targets)?),
         };
-        if let Some(projection) = &projection {
-            params.widen(&projection.param_types);
-        }
         let filter = match &update.selection {
             None => None,
-            Some(condition) => {
-                let known = PlanContext { param_types: &params.0.clone(), ..*context };
-                let items = expressions::items([condition.clone()]);
-                Some(expressions::compile(&known, &relations, &items, &[Type::Bool])?)
-            }
+            Some(condition) => Some(compile(expressions::items([condition.clone()]), &[Type::Bool])?),
         };
-        if let Some(filter) = &filter {
-            params.widen(&filter.param_types);
+        Ok(ConflictUpdate { index, sets, computation: Computation::OfRows { sets: projection, filter } })
+    }
+
+    /// The query that has the subqueries.
+    pub fn query(&self) -> Option<&Arc<Query>> {
+        match &self.computation {
+            Computation::OfRows { .. } => None,
+            Computation::Query(pairs) => Some(pairs.query()),
         }
-        Ok(ConflictUpdate { index, sets, projection, filter })
     }
 }
 
@@ -444,12 +463,55 @@ impl Session {
         let mut present = Vec::new();
         for ((row, slot), old) in conflicts.into_iter().zip(old) {
             match old {
-                Some(old) => present.push((row, slot, old)),
+                Some(old) => present.push(Place { row, slot, old }),
                 None => gone.push(row),
             }
         }
         self.update_present(plan, update, rows, present, params, written, results).await?;
         Ok(gone)
+    }
+
+    /// The rows that the clause's WHERE lets pass, and what SET computes of each.
+    async fn admitted(
+        &self,
+        plan: &InsertPlan,
+        update: &ConflictUpdate,
+        rows: &[Vec<Value>],
+        present: Vec<Place>,
+        params: &[Value],
+        touched: &mut HashSet<u32>,
+    ) -> Result<(Vec<Place>, Vec<Vec<Value>>)> {
+        // Expressions see what statements see.
+        let width = plan.table.columns.len();
+        let (sets, filter) = match &update.computation {
+            Computation::OfRows { sets, filter } => (sets, filter),
+            Computation::Query(pairs) => {
+                let both = present.iter().map(|place| [&place.old[..width], &rows[place.row][..width]]);
+                let computed = self.compute_pairs(pairs, &both.collect::<Vec<_>>(), params).await?;
+                let places = admit(present, touched, |position| computed[position].is_some())?;
+                return Ok((places, computed.into_iter().flatten().collect()));
+            }
+        };
+        let evaluate = |projection: &Projection, places: &[Place]| {
+            let both = places.iter().map(|place| {
+                place.old[..width].iter().chain(&rows[place.row][..width]).cloned().collect::<Vec<Value>>()
+            });
+            let batch = expressions::batch(projection.input(), &both.collect::<Vec<_>>())?;
+            projection.evaluate(&batch, self.plain_execution(params, &plan.param_types)?)
+        };
+        let filter = filter.as_ref().map(|filter| evaluate(filter, &present)).transpose()?;
+        let passes = |position: usize| match &filter {
+            None => true,
+            Some(arrays) => arrays[0].is_valid(position) && arrays[0].as_boolean().value(position),
+        };
+        let places = admit(present, touched, passes)?;
+        let arrays = sets.as_ref().map(|sets| evaluate(sets, &places)).transpose()?.unwrap_or_default();
+        let outputs = (0..places.len()).map(|position| {
+            let columns = arrays.iter().zip(outputs_of(&update.sets));
+            columns.map(|(array, column)| value_at(array, position, &plan.table.columns[column].ty)).collect()
+        });
+        let outputs = outputs.collect::<Result<_>>()?;
+        Ok((places, outputs))
     }
 
     /// Updates the rows that the clause's WHERE lets pass. One that it does not is not touched, and may come again.
@@ -458,57 +520,34 @@ impl Session {
         plan: &InsertPlan,
         update: &ConflictUpdate,
         rows: &[Vec<Value>],
-        present: Vec<(usize, u32, Vec<Value>)>,
+        present: Vec<Place>,
         params: &[Value],
         written: &mut Written,
         results: &mut [Option<Vec<Value>>],
     ) -> Result<()> {
-        // Expressions see what statements see.
-        let width = plan.table.columns.len();
-        let pair = |old: &[Value], new: &[Value]| old[..width].iter().chain(&new[..width]).cloned().collect();
-        let evaluate = |projection: &Projection, present: &[(usize, u32, Vec<Value>)]| {
-            let pairs: Vec<Vec<Value>> = present.iter().map(|(row, _, old)| pair(old, &rows[*row])).collect();
-            let batch = expressions::batch(projection.input(), &pairs)?;
-            projection.evaluate(&batch, self.plain_execution(params, &plan.param_types)?)
-        };
-        let filter = update.filter.as_ref().map(|filter| evaluate(filter, &present)).transpose()?;
-        let passes = |position: usize| match &filter {
-            None => true,
-            Some(arrays) => arrays[0].is_valid(position) && arrays[0].as_boolean().value(position),
-        };
-        let mut places = Vec::new();
-        for (position, (row, slot, old)) in present.into_iter().enumerate() {
-            if written.touched.contains(&slot) {
-                return Err(second_time());
-            }
-            if passes(position) {
-                written.touched.insert(slot);
-                places.push((row, slot, old));
-            }
-        }
-        let outputs =
-            update.projection.as_ref().map(|sets| evaluate(sets, &places)).transpose()?.unwrap_or_default();
+        let (places, outputs) =
+            self.admitted(plan, update, rows, present, params, &mut written.touched).await?;
         let mut new_rows: Vec<Vec<Value>> = Vec::new();
-        for (position, (_, _, old)) in places.iter().enumerate() {
-            let mut new = old.clone();
+        for (place, outputs) in places.iter().zip(outputs) {
+            let mut new = place.old.clone();
             for (column, source) in &update.sets {
                 let ty = &plan.table.columns[*column].ty;
                 new[*column] = match source {
-                    SetSource::Output(output) => value_at(&outputs[*output], position, ty)?,
+                    SetSource::Output(output) => outputs[*output].clone(),
                     SetSource::Cell(Cell::Default) => self.default_of(plan, *column, params)?,
                     SetSource::Cell(cell) => {
                         cell_value(cell, ty, params, &mut || self.plain_execution(params, &plan.param_types))?
                     }
                 };
             }
-            plan.checks.refuse_move(old, &new)?;
+            plan.checks.refuse_move(&place.old, &new)?;
             new_rows.push(new);
         }
         self.verify_updated(plan, &mut new_rows, params)?;
-        let updates = places.iter().zip(&new_rows).map(|((_, slot, old), new)| RowUpdate {
-            slot: *slot,
+        let updates = places.iter().zip(&new_rows).map(|(place, new)| RowUpdate {
+            slot: place.slot,
             row: new.clone(),
-            vectors_changed: vectors_differ(&plan.table, old, new),
+            vectors_changed: vectors_differ(&plan.table, &place.old, new),
         });
         let updates: Vec<RowUpdate> = updates.collect();
         let table = plan.table.oid;
@@ -517,14 +556,41 @@ impl Session {
         written.touched.extend(slots);
         if self.is_referenced(&plan.table) {
             let changes = places.iter().zip(&new_rows);
-            let changes = changes.map(|((.., old), new)| Change { old: old.clone(), new: Some(new.clone()) });
+            let changes =
+                changes.map(|(place, new)| Change { old: place.old.clone(), new: Some(new.clone()) });
             self.follow_references(&plan.table, &changes.collect::<Vec<_>>()).await?;
         }
-        for ((row, ..), new) in places.into_iter().zip(new_rows) {
-            results[row] = Some(new);
+        for (place, new) in places.into_iter().zip(new_rows) {
+            results[place.row] = Some(new);
         }
         Ok(())
     }
+}
+
+/// A proposed row's place among them, and the row that exists.
+struct Place {
+    row: usize,
+    slot: u32,
+    old: Vec<Value>,
+}
+
+/// Those that pass, each of which must not have been touched before.
+fn admit(
+    present: Vec<Place>,
+    touched: &mut HashSet<u32>,
+    passes: impl Fn(usize) -> bool,
+) -> Result<Vec<Place>> {
+    let mut places = Vec::new();
+    for (position, place) in present.into_iter().enumerate() {
+        if touched.contains(&place.slot) {
+            return Err(second_time());
+        }
+        if passes(position) {
+            touched.insert(place.slot);
+            places.push(place);
+        }
+    }
+    Ok(places)
 }
 
 fn second_time() -> Error {

@@ -135,6 +135,15 @@ impl InsertPlan {
             _ => None,
         }
     }
+
+    /// All queries that it runs.
+    pub fn queries(&self) -> impl Iterator<Item = &Arc<Query>> {
+        let of_conflict = match &self.conflict {
+            Conflict::Update(update) => update.query(),
+            _ => None,
+        };
+        self.query().into_iter().chain(of_conflict)
+    }
 }
 
 fn refuse_clauses(insert: &ast::Insert) -> Result<()> {

@@ -14,6 +14,8 @@ pub mod cells;
 pub mod change;
 // ON CONFLICT.
 pub mod conflict;
+// Subqueries in ON CONFLICT.
+pub mod conflict_query;
 // What a column gets when nothing is said.
 pub mod defaults;
 // Columns that are computed from others.

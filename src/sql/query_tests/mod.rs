@@ -166,6 +166,7 @@ impl World {
             staged: Vec::new(),
             session: Arc::new(NoSession(txn.catalog())),
             reads: None,
+            once: Arc::default(),
             cancel: Arc::default(),
         }
     }

@@ -16,6 +16,8 @@
 //! - When a row has changed since the snapshot, the whole statement is undone and runs again on a new one, keeping the
 //!   locks: the parts never look at different moments.
 //!
+//! An INSERT with subqueries in ON CONFLICT is such a statement without parts: they look at the snapshot before it.
+//!
 //! A subquery with FOR UPDATE is a part too: `WHERE id = (SELECT ... LIMIT 1 FOR UPDATE SKIP LOCKED)` first locks its
 //! row, then compares with it.
 
@@ -30,7 +32,7 @@ mod split;
 
 pub use plan::{StagedPlan, StagedTable};
 pub use run::View;
-pub use split::{arrange, refuse_changes, volatile_once};
+pub use split::{arrange, at_one_moment, refuse_changes};
 
 use crate::sql::statement::Ast;
 

@@ -2,17 +2,19 @@
 //!
 //! WITH queries that change or lock rows become parts, and so do subqueries that lock rows, under a name of ours. A plain
 //! WITH query goes into the one statement that reads it, where the planner sees through it; when several parts read it,
-//! it is a part itself, so that it runs once. So is one that answers otherwise each time it runs and is read twice:
-//! `WITH t AS (SELECT random() AS r) SELECT * FROM t AS a, t AS b`.
+//! it is a part itself, so that it runs once.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{self, Cte, Ident, ObjectName, SetExpr, VisitMut, VisitorMut, With};
+use datafusion::sql::sqlparser::ast::{
+    self, Cte, Ident, ObjectName, SetExpr, Visit, VisitMut, VisitorMut, With,
+};
 
 use crate::error::{Error, Result, SqlState};
-use crate::planner::large_objects;
 use crate::sql::dialect;
+use crate::sql::dml::conflict_query;
+use crate::sql::once;
 use crate::sql::staged::returned;
 use crate::sql::staged::{Part, Staged};
 use crate::sql::statement::{Ast, Overriding};
@@ -36,7 +38,10 @@ pub fn arrange(with: Option<With>, main: Ast, locks: bool) -> Result<Ast> {
 
 fn arrange_parts(with: Option<With>, mut main: Ast, locks: bool) -> Result<Ast> {
     let modifies = with.iter().flat_map(|with| &with.cte_tables).any(|cte| is_change(&cte.query));
-    if !modifies && !locks {
+    let of_conflict = names_in_conflict(&main);
+    let in_conflict = |cte: &Cte| of_conflict.contains(&fold(&cte.alias.name));
+    let conflicts = with.iter().flat_map(|with| &with.cte_tables).any(in_conflict);
+    if !modifies && !locks && !conflicts {
         return attach(with, main);
     }
     let (recursive, ctes) = match with {
@@ -49,7 +54,8 @@ fn arrange_parts(with: Option<With>, mut main: Ast, locks: bool) -> Result<Ast> 
     for mut cte in ctes {
         take_out(&mut cte.query, 0, &mut taken, &mut items);
         items.push(Item {
-            runs: is_change(&cte.query) || !cte.query.locks.is_empty(),
+            // The source of an INSERT has its WITH; what ON CONFLICT reads is to be there for it too.
+            runs: is_change(&cte.query) || !cte.query.locks.is_empty() || in_conflict(&cte),
             taken_out: false,
             cte,
         });
@@ -69,28 +75,17 @@ fn arrange_parts(with: Option<With>, mut main: Ast, locks: bool) -> Result<Ast> 
     assemble(recursive, items, main)
 }
 
-/// A query in parts if its WITH has queries that are to run once: those that answer otherwise when they run again and are
-/// read twice.
-pub fn volatile_once(query: &ast::Query) -> Result<Option<Ast>> {
-    let draws = |with: &&With| with.cte_tables.iter().any(|cte| calls_volatile(&cte.query));
-    let with = query.with.as_ref().filter(|with| !with.recursive);
-    let Some(with) = with.filter(draws) else { return Ok(None) };
-    let main = Ast::Query(Box::new(ast::Query { with: None, ..query.clone() }));
-    let once = run_once(with, &main);
-    if once.is_empty() {
-        return Ok(None);
-    }
-    let item = |cte: &Cte| {
-        let runs = once.contains(&fold(&cte.alias.name));
-        Item { runs, taken_out: false, cte: cte.clone() }
-    };
-    assemble(false, with.cte_tables.iter().map(item).collect(), main).map(Some)
+/// An INSERT whose ON CONFLICT has subqueries: they are not to see what it has written before.
+pub fn at_one_moment(ast: &Ast) -> Option<Ast> {
+    let Ast::Insert(insert, _) = ast else { return None };
+    conflict_query::has_subqueries(insert)
+        .then(|| Ast::Staged(Box::new(Staged { parts: Vec::new(), main: ast.clone(), shows_part: false })))
 }
 
 /// A WITH query, or a subquery under a name of ours.
 struct Item {
     cte: Cte,
-    /// Whether it changes or locks rows, or is to run once.
+    /// Whether it changes or locks rows, or must be there for what follows.
     runs: bool,
     taken_out: bool,
 }
@@ -100,52 +95,6 @@ fn is_change(query: &ast::Query) -> bool {
         query.body.as_ref(),
         SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_)
     )
-}
-
-/// Functions that answer otherwise when they are called again.
-const VOLATILE: [&str; 12] = [
-    "array_sample",
-    "array_shuffle",
-    "random",
-    "random_normal",
-    "nextval",
-    "setval",
-    "gen_random_uuid",
-    "uuidv4",
-    "uuidv7",
-    "clock_timestamp",
-    "timeofday",
-    "pg_sleep",
-];
-
-fn is_volatile(name: &str) -> bool {
-    VOLATILE.contains(&name) || large_objects::is_one(name)
-}
-
-/// The names of WITH's queries that call such a function and are read more than once.
-fn run_once(with: &With, main: &Ast) -> Vec<String> {
-    let ctes = &with.cte_tables;
-    let reads = |number: usize, cte: &Cte| {
-        let name = fold(&cte.alias.name);
-        let count = |names: Vec<String>| names.iter().filter(|read| **read == name).count();
-        let later = ctes[number + 1..].iter().map(|later| count(names_of(&later.query)));
-        later.sum::<usize>() + count(names_in_main(main))
-    };
-    let once = ctes
-        .iter()
-        .enumerate()
-        .filter(|(number, cte)| !with.recursive && calls_volatile(&cte.query) && reads(*number, cte) > 1);
-    once.map(|(_, cte)| fold(&cte.alias.name)).collect()
-}
-
-fn calls_volatile(query: &ast::Query) -> bool {
-    let look = |expr: &ast::Expr| match expr {
-        ast::Expr::Function(function) if is_volatile(&object_name("", &function.name).name) => {
-            ControlFlow::Break(())
-        }
-        _ => ControlFlow::Continue(()),
-    };
-    visit::expressions(query, look).is_break()
 }
 
 /// PostgreSQL's refusal of data-modifying WITH queries in cursors and views.
@@ -229,6 +178,16 @@ fn names_of(statement: &impl ast::Visit) -> Vec<String> {
         ControlFlow::<()>::Continue(())
     });
     names
+}
+
+/// Those that the subqueries of ON CONFLICT mention.
+fn names_in_conflict(main: &Ast) -> Vec<String> {
+    let Ast::Insert(insert, _) = main else { return Vec::new() };
+    let update = conflict_query::updating(insert);
+    let expressions = update.iter().flat_map(|update| {
+        update.assignments.iter().map(|assignment| &assignment.value).chain(&update.selection)
+    });
+    expressions.flat_map(names_of).collect()
 }
 
 fn names_in_main(main: &Ast) -> Vec<String> {
@@ -360,13 +319,13 @@ fn attach(with: Option<With>, main: Ast) -> Result<Ast> {
         Ast::Update(mut update) => {
             // A WITH query of the same name is not what is changed.
             let target = update.table.clone();
-            inline(with, update.as_mut());
+            inline(with, update.as_mut())?;
             update.table = target;
             Ok(Ast::Update(update))
         }
         Ast::Delete(mut delete) => {
             let from = delete.from.clone();
-            inline(with, delete.as_mut());
+            inline(with, delete.as_mut())?;
             delete.from = from;
             Ok(Ast::Delete(delete))
         }
@@ -376,7 +335,7 @@ fn attach(with: Option<With>, main: Ast) -> Result<Ast> {
                 return Err(Error::new(SqlState::SYNTAX_ERROR, message));
             }
             let target = merge.table.clone();
-            inline(with, merge.as_mut());
+            inline(with, merge.as_mut())?;
             merge.table = target;
             Ok(Ast::Merge(merge))
         }
@@ -385,8 +344,9 @@ fn attach(with: Option<With>, main: Ast) -> Result<Ast> {
 }
 
 /// WITH before UPDATE, DELETE and MERGE: `(WITH ... SELECT * FROM name)` stands where a name does, with the queries that it
-/// may read: those before it, and of WITH RECURSIVE all.
-fn inline(with: With, statement: &mut impl VisitMut) {
+/// may read: those before it, and of WITH RECURSIVE all. What is to run once is marked before it is copied.
+fn inline(mut with: With, statement: &mut (impl Visit + VisitMut)) -> Result<()> {
+    once::mark_copied(&mut with, statement)?;
     let known = with.cte_tables.iter().enumerate().map(|(number, cte)| {
         let end = if with.recursive { with.cte_tables.len() } else { number + 1 };
         let read = with_of(with.recursive, with.cte_tables[..end].to_vec());
@@ -394,6 +354,7 @@ fn inline(with: With, statement: &mut impl VisitMut) {
         named(name.clone(), ast::Query { with: read, ..rows_of(name) })
     });
     let _ = visit::walk_mut(statement, &mut Inliner { known: known.collect() });
+    Ok(())
 }
 
 struct Inliner {

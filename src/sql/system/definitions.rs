@@ -11,7 +11,9 @@ use crate::catalog::{
 use crate::error::Result;
 use crate::planner::bindings::Execution;
 use crate::sql::dialect;
+use crate::sql::relation_words;
 use crate::sql::rewrite::with_names;
+use crate::sql::search_words;
 use crate::sql::system::deparse;
 use crate::sql::system::names::{qualified, quote_ident, regclass_out};
 use crate::sql::system::types::is_default_opclass;
@@ -46,7 +48,7 @@ fn vector_options(index: &Index) -> Vec<(&'static str, String)> {
 /// The query of a view as pg_get_viewdef() shows it: indented by one, a clause a line, with a semicolon.
 pub fn view_definition(query: &StoredQuery, execution: &Execution) -> String {
     match as_seen(&query.sql, execution) {
-        Ok(seen) => format!(" {seen};"),
+        Ok(seen) => format!(" {};", relation_words::shown(search_words::shown(seen))),
         Err(_) => format!(" {};", query.sql),
     }
 }

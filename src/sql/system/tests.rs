@@ -188,6 +188,7 @@ impl Runner {
             staged: Vec::new(),
             session: Arc::new(Session(Arc::clone(&self.catalog))),
             reads: None,
+            once: Arc::default(),
             cancel: Arc::default(),
         };
         let batches: Vec<Result<RecordBatch>> = self
