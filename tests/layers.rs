@@ -29,6 +29,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("datafusion", &["sql/", "planner/", "functions/", "table/", "types/arrow.rs", "types/arrow/"]),
     ("arrow", &["sql/", "planner/", "functions/", "table/", "types/arrow.rs", "types/arrow/", "server/"]),
     ("memmap2", &["fs/"]),
+    ("hashbrown", &["storage/"]),
     ("roaring", &["index/", "table/", "database/", "planner/"]),
     ("simsimd", &["distance/"]),
     ("encoding_rs", &["functions/encodings.rs"]),

@@ -60,19 +60,19 @@ enum Rule {
     NoControls,
     /// 0x80 to 0x9F are the control characters, and not those of a Windows code page.
     Controls,
-    /// Of two bytes both are 0xA1 or more; browsers read the larger code page of Windows.
-    HighPairs,
+    /// Characters besides ASCII have two bytes, the first and the second at least so high; browsers read a larger encoding.
+    Pairs(u8, u8),
 }
 
 use How::{AsItIs, Latin1, Table, Unknown};
-use Rule::{Controls, HighPairs, NoControls, Same};
+use Rule::{Controls, NoControls, Pairs, Same};
 
 /// PostgreSQL's encodings in the order of their numbers.
 static CHARSETS: [Charset; 42] = [
     charset(0, "SQL_ASCII", &[], AsItIs),
     charset(1, "EUC_JP", &[], Table(tables::EUC_JP, Same)),
-    charset(2, "EUC_CN", &[], Table(tables::GBK, HighPairs)),
-    charset(3, "EUC_KR", &[], Table(tables::EUC_KR, HighPairs)),
+    charset(2, "EUC_CN", &[], Table(tables::GBK, Pairs(0xa1, 0xa1))),
+    charset(3, "EUC_KR", &[], Table(tables::EUC_KR, Pairs(0xa1, 0xa1))),
     charset(4, "EUC_TW", &[], Unknown),
     charset(5, "EUC_JIS_2004", &[], Unknown),
     charset(6, "UTF8", &["unicode", ""], AsItIs),
@@ -111,7 +111,7 @@ static CHARSETS: [Charset; 42] = [
     charset(34, "KOI8U", &[], Table(tables::KOI8_U, Same)),
     charset(35, "SJIS", &["mskanji", "shiftjis", "win932", "windows932"], Table(tables::SHIFT_JIS, Same)),
     charset(36, "BIG5", &["win950", "windows950"], Table(tables::BIG5, Same)),
-    charset(37, "GBK", &["win936", "windows936"], Table(tables::GBK, Same)),
+    charset(37, "GBK", &["win936", "windows936"], Table(tables::GBK, Pairs(0x81, 0x40))),
     charset(38, "UHC", &["win949", "windows949"], Table(tables::EUC_KR, Same)),
     charset(39, "GB18030", &[], Table(tables::GB18030, Same)),
     charset(40, "JOHAB", &[], Unknown),
@@ -178,26 +178,21 @@ impl Encoding {
             AsItIs => return utf8(bytes).map(Cow::Borrowed),
             _ if bytes.is_ascii() => Cow::Borrowed(utf8(bytes).map_err(|_| self.invalid(&[0]))?),
             Latin1 => tables::mem::decode_latin1(bytes),
-            Table(table, Controls) => Cow::Owned(
-                bytes
-                    .iter()
-                    .map(|byte| match byte {
-                        0x80..=0x9f => Ok(char::from(*byte).to_string()),
-                        _ => self.read(table, std::slice::from_ref(byte)),
-                    })
-                    .collect::<Result<_>>()?,
-            ),
+            Table(table, Controls) => {
+                let runs = bytes.chunk_by(|a, b| is_control(a) == is_control(b));
+                let run = |run: &[u8]| match is_control(&run[0]) {
+                    true => Ok(run.iter().map(|byte| char::from(*byte)).collect()),
+                    false => self.read(table, run),
+                };
+                Cow::Owned(runs.map(run).collect::<Result<_>>()?)
+            }
             Table(table, rule) => {
-                if rule == HighPairs {
-                    self.check_pairs(bytes)?;
+                match rule {
+                    Pairs(first, second) => self.check_pairs(bytes, first, second)?,
+                    NoControls => self.check_controls(table, bytes)?,
+                    Same | Controls => {}
                 }
-                let text = Cow::Owned(self.read(table, bytes)?);
-                if rule == NoControls
-                    && let Some(byte) = bytes.iter().find(|byte| is_control_in(table, **byte))
-                {
-                    return Err(untranslatable(&[*byte], self, Encoding::UTF8));
-                }
-                text
+                Cow::Owned(self.read(table, bytes)?)
             }
             Unknown => return Err(self.unsupported()),
         };
@@ -227,12 +222,30 @@ impl Encoding {
         }
     }
 
-    /// 22021 where a byte above 0x7F is not the first of two such.
-    fn check_pairs(self, mut bytes: &[u8]) -> Result<()> {
+    /// 22021 where a byte above 0x7F is not the first of a pair.
+    fn check_pairs(self, mut bytes: &[u8], first: u8, second: u8) -> Result<()> {
         while let Some(at) = bytes.iter().position(|byte| *byte >= 0x80) {
             match &bytes[at..] {
-                [0xa1..=0xfe, 0xa1..=0xfe, rest @ ..] => bytes = rest,
+                [a, b, rest @ ..] if is_pair(*a, *b, first, second) => bytes = rest,
                 pair => return Err(self.invalid(&pair[..pair.len().min(2)])),
+            }
+        }
+        Ok(())
+    }
+
+    /// 22P05 for a byte that the code page has nothing for, which browsers read as a control character.
+    fn check_controls(self, table: &'static tables::Encoding, bytes: &[u8]) -> Result<()> {
+        // Each of the 32 is looked up once.
+        let mut sound = 0_u32;
+        for byte in bytes.iter().filter(|byte| is_control(byte)) {
+            let bit = 1 << (byte - 0x80);
+            if sound & bit == 0 {
+                let text =
+                    table.decode_without_bom_handling_and_without_replacement(std::slice::from_ref(byte));
+                if text.is_none_or(|text| text.chars().eq([char::from(*byte)])) {
+                    return Err(untranslatable(&[*byte], self, Encoding::UTF8));
+                }
+                sound |= bit;
             }
         }
         Ok(())
@@ -298,7 +311,7 @@ impl Encoding {
             bytes[0] = c as u8;
             return Ok(Some(1));
         }
-        let is_control = matches!(c, '\u{80}'..='\u{9f}');
+        let is_c1 = matches!(c, '\u{80}'..='\u{9f}');
         match self.0.how {
             AsItIs => Ok(Some(c.encode_utf8(bytes).len())),
             Unknown => Err(self.unsupported()),
@@ -306,11 +319,11 @@ impl Encoding {
                 bytes[0] = byte;
                 1
             })),
-            Table(_, Controls) if is_control => {
+            Table(_, Controls) if is_c1 => {
                 bytes[0] = c as u8;
                 Ok(Some(1))
             }
-            Table(_, NoControls) if is_control => Ok(None),
+            Table(_, NoControls) if is_c1 => Ok(None),
             Table(table, rule) => {
                 let mut utf8 = [0; 4];
                 let (result, _, length) = table.new_encoder().encode_from_utf8_without_replacement(
@@ -319,10 +332,15 @@ impl Encoding {
                     true,
                 );
                 let bytes = &bytes[..length];
-                let fits = match rule {
-                    Controls => !matches!(bytes, [0x80..=0x9f]),
-                    HighPairs => matches!(bytes, [0xa1..=0xfe, 0xa1..=0xfe]),
-                    Same | NoControls => true,
+                let fits = match (rule, bytes) {
+                    // The yen and the overline of Japanese terminals, which would be a backslash and a tilde to everybody
+                    // else, and escapes and delimiters to COPY.
+                    (_, [0..=0x7f]) => false,
+                    (Controls, [byte]) => !is_control(byte),
+                    (Pairs(first, second), bytes) => {
+                        matches!(bytes, [a, b] if is_pair(*a, *b, first, second))
+                    }
+                    _ => true,
                 };
                 Ok((result == EncoderResult::InputEmpty && fits).then_some(length))
             }
@@ -344,10 +362,13 @@ impl Encoding {
     }
 }
 
-/// Whether a code page has nothing for a byte, which browsers read as a control character.
-fn is_control_in(table: &'static tables::Encoding, byte: u8) -> bool {
-    let of = |byte| table.decode_without_bom_handling_and_without_replacement(&[byte]).map(Cow::into_owned);
-    matches!(byte, 0x80..=0x9f) && of(byte).is_none_or(|text| text.chars().eq([char::from(byte)]))
+/// Whether a byte is a control character behind ASCII, where it is no letter of a code page.
+fn is_control(byte: &u8) -> bool {
+    matches!(byte, 0x80..=0x9f)
+}
+
+fn is_pair(a: u8, b: u8, first: u8, second: u8) -> bool {
+    (first..=0xfe).contains(&a) && (second..=0xfe).contains(&b) && b != 0x7f
 }
 
 fn untranslatable(bytes: &[u8], from: Encoding, to: Encoding) -> Error {
@@ -436,6 +457,10 @@ mod tests {
             "character with byte sequence 0xe2 0x82 0xac in encoding \"UTF8\" has no equivalent in encoding \"LATIN1\""
         );
         assert!(encoding("EUC_KR").encode("갂").is_err(), "a character of UHC only");
+        assert!(
+            encoding("GBK").encode("😀").is_err() && encoding("GBK").decode(b"\x94\x39\xfc\x36").is_err()
+        );
+        assert!(encoding("SJIS").encode("¥").is_err(), "a backslash to others");
         assert_eq!(encoding("LATIN1").encode_or_mark("a€é"), b"a?\xe9");
         assert_eq!(
             encoding("JOHAB").decode(b"\x88\x61").expect_err("no table").state(),
@@ -450,7 +475,7 @@ mod tests {
             if let Ok(text) = encoding.decode(&bytes)
                 && let Ok(again) = encoding.encode(&text)
             {
-                prop_assert_eq!(encoding.decode(&again).expect("what was encoded"), text);
+                prop_assert_eq!(&*encoding.decode(&again).expect("what was encoded"), &*text);
             }
         }
     }

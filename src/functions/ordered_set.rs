@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, UInt32Array, new_empty_array};
+use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, UInt32Array, new_empty_array};
 use arrow::compute::kernels::cmp::not_distinct;
 use arrow::compute::{SortOptions, concat, filter, is_not_null, sort, sort_to_indices, take};
 use arrow::datatypes::{
@@ -346,8 +346,15 @@ fn between_intervals(
 /// The value that comes most often.
 fn mode(sorted: &ArrayRef) -> Result<ScalarValue> {
     let count = sorted.len();
-    let compared =
-        if *sorted.data_type() == decimal::any() { &sort_keys::of_numbers(sorted)? } else { sorted };
+    // Values that are equal may have different bytes.
+    let compared: &ArrayRef = if let Some(intervals) = sorted.as_primitive_opt::<IntervalMonthDayNanoType>() {
+        let lengths = intervals.values().iter().map(|interval| nanoseconds_of(*interval).to_be_bytes());
+        &(Arc::new(FixedSizeBinaryArray::try_from_iter(lengths)?) as ArrayRef)
+    } else if *sorted.data_type() == decimal::any() {
+        &sort_keys::of_numbers(sorted)?
+    } else {
+        sorted
+    };
     // Whether each value is the one before.
     let same = match count {
         1 => None,

@@ -40,7 +40,7 @@ use futures::StreamExt;
 use crate::error::Error;
 use crate::planner::bindings::{Bindings, Execution};
 use crate::planner::by_row::body::{Body, Shown};
-use crate::planner::by_row::optimise;
+use crate::planner::by_row::{optimise, to_its_end};
 use crate::planner::environment::Environment;
 use crate::types::arrow::errors::{external, from_datafusion};
 
@@ -255,13 +255,7 @@ impl Run {
         if let Some(rows) = &*kept {
             return Ok(Arc::clone(rows));
         }
-        let rows = std::thread::scope(|scope| {
-            let thread = scope.spawn(|| {
-                let runtime = tokio::runtime::Builder::new_current_thread().build();
-                runtime.map_err(|error| Error::internal(error.to_string()))?.block_on(self.run(execution))
-            });
-            thread.join().unwrap_or_else(|_| Err(Error::internal("a query of WITH failed")))
-        })?;
+        let rows = to_its_end(|| self.run(execution))?;
         let rows = Arc::new(rows);
         *kept = Some(Arc::clone(&rows));
         Ok(rows)

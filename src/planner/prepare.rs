@@ -354,9 +354,9 @@ pub fn prepare_expr(
                 }
             }
             Expr::InList(InList { mut expr, list, negated }) => {
-                if let Some(first) = list.first() {
-                    // Of a text whose type is not known: `'a' = ANY ('{a,b}'::mood[])`.
-                    *expr = take_type(std::mem::take(expr.as_mut()), first, schema)?;
+                // A text whose type is not known has that of the items: `'a' = ANY ('{a,b}'::mood[])`.
+                if let Some(typed) = of_one_type(&list, schema) {
+                    *expr = take_type(std::mem::take(expr.as_mut()), typed, schema)?;
                 }
                 let mut list: Vec<Expr> =
                     list.into_iter().map(|item| take_type(item, &expr, schema)).collect::<Result<_>>()?;
@@ -524,6 +524,17 @@ fn type_member(args: Vec<Expr>, schema: &DFSchema) -> Result<Vec<Expr>> {
         },
         _ => Ok(args),
     }
+}
+
+/// An item of the list, if all that have a type have the same one.
+fn of_one_type<'e>(list: &'e [Expr], schema: &DFSchema) -> Option<&'e Expr> {
+    let is_open =
+        |item: &&Expr| matches!(item, Expr::Literal(ScalarValue::Utf8(_) | ScalarValue::Null, None));
+    let type_of_item = |item: &Expr| item.to_field(schema).map(|(_, found)| type_of(&found)).ok();
+    let mut typed = list.iter().filter(|item| !is_open(item));
+    let first = typed.next()?;
+    let ty = type_of_item(first)?;
+    typed.all(|item| type_of_item(item).as_ref() == Some(&ty)).then_some(first)
 }
 
 /// A text literal or an open parameter as a value of the type of `other`.

@@ -514,6 +514,7 @@ impl Connection {
             }
             PortalState::Open(mut rows) => {
                 self.session.go_on(&portal.prepared, &mut rows.stream)?;
+                rows.go_on(self.wire.encoding())?;
                 self.send_rows(portal, *rows, rows_max).await
             }
             PortalState::Done => Ok(Outcome::Completed("SELECT 0".to_owned())),

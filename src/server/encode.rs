@@ -76,6 +76,11 @@ impl RowEncoder {
         RowEncoder { columns: columns.iter().enumerate().map(column).collect(), look, client }
     }
 
+    /// What comes from here on is for that encoding; whether it is another one. Batches have to be opened again then.
+    pub fn set_client(&mut self, client: Encoding) -> bool {
+        std::mem::replace(&mut self.client, client) != client
+    }
+
     /// Recognises the columns of a batch.
     pub fn open(&self, batch: RecordBatch) -> Result<RowSource> {
         if batch.num_columns() != self.columns.len() {

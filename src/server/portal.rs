@@ -91,6 +91,16 @@ impl RowsInFlight {
         rows
     }
 
+    /// The client's encoding may have changed since the last time.
+    pub fn go_on(&mut self, client: Encoding) -> Result<()> {
+        if self.encoder.set_client(client)
+            && let Some((batch, source)) = &mut self.batch
+        {
+            *source = self.encoder.open(batch.clone())?;
+        }
+        Ok(())
+    }
+
     /// Whether the next batch is needed.
     pub fn is_drained(&self) -> bool {
         self.batch.as_ref().is_none_or(|(_, batch)| self.sent == batch.len())

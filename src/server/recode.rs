@@ -40,8 +40,8 @@ fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 fn one(message: &[u8], client: Encoding, out: &mut Vec<u8>) {
     let body = &message[5..];
     let strings: Vec<Range<usize>> = match message[0] {
-        b'E' | b'N' | b'S' => vec![0..body.len()],
-        b'A' => vec![4..body.len()],
+        b'E' | b'N' | b'S' => std::iter::once(0..body.len()).collect(),
+        b'A' => std::iter::once(4..body.len()).collect(),
         b'T' => names(body),
         _ => return out.extend_from_slice(message),
     };

@@ -26,8 +26,8 @@ pub struct Target {
 pub fn wrap(source: &str, mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     while let Some((from, to)) = next_target(&tokens) {
         let (start, end) = (tokens[from].span.start, tokens[to].span.end);
-        let text = &source[dialect::byte_index(source, start)..dialect::byte_index(source, end)];
         let span = Span::new(start, end);
+        let text = dialect::between(source, span);
         let name = Token::make_word(&format!("{MARK}{text}"), Some('"'));
         let wrapped = [Token::LParen, name, Token::RParen].map(|token| TokenWithSpan { token, span });
         tokens.splice(from..=to, wrapped);

@@ -267,9 +267,17 @@ pub fn parse_expression(sql: &str) -> Result<datafusion::sql::sqlparser::ast::Ex
 
 /// The tokens of a text, with spellings of PostgreSQL's that the tokeniser does not know.
 pub fn tokenize(sql: &str) -> Result<Vec<TokenWithSpan>> {
-    let text = unicode_escapes::settle(sql)?;
-    let tokens =
-        Tokenizer::new(&DIALECT, &text).tokenize_with_location().map_err(|error| token_error(sql, error))?;
+    let settled = unicode_escapes::settle(sql)?;
+    let tokens = Tokenizer::new(&DIALECT, &settled.text).tokenize_with_location();
+    let mut tokens = tokens.map_err(|error| {
+        let location = settled.origin(error.location);
+        token_error(sql, TokenizerError { location, ..error })
+    })?;
+    if !settled.is_as_sent() {
+        for TokenWithSpan { span, .. } in &mut tokens {
+            *span = Span::new(settled.origin(span.start), settled.origin(span.end));
+        }
+    }
     let tokens = number_words::read(sql, continued_texts(sql, plain_texts(tokens))?)?;
     Ok(bracket_arrays(cast_bit_strings(merge_l1_operator(tokens))))
 }
@@ -475,7 +483,7 @@ impl FunctionBody {
     }
 }
 
-fn is_white(token: &Token) -> bool {
+pub fn is_white(token: &Token) -> bool {
     matches!(
         token,
         Token::Whitespace(
@@ -539,7 +547,7 @@ pub fn error_at(sql: &str, token: &TokenWithSpan) -> Error {
     if token.token == Token::EOF || token.span.start.line == 0 {
         return end_of_input(sql);
     }
-    let text = &sql[byte_index(sql, token.span.start)..byte_index(sql, token.span.end)];
+    let text = between(sql, token.span);
     Error::new(SqlState::SYNTAX_ERROR, format!("syntax error at or near \"{text}\""))
         .position(position(sql, token.span.start))
 }
@@ -592,6 +600,54 @@ pub fn byte_index(sql: &str, location: Location) -> usize {
     sql.len()
 }
 
+/// The text of a span; none where it ends before it starts, as one over tokens that were put together may.
+pub fn between(sql: &str, span: Span) -> &str {
+    sql.get(byte_index(sql, span.start)..byte_index(sql, span.end)).unwrap_or_default()
+}
+
+/// The texts of many spans, none of which is looked for from the start of the text.
+pub struct Places<'a> {
+    text: &'a str,
+    /// Locations and their bytes: the start of each line, and some on the way.
+    marks: Vec<(Location, usize)>,
+}
+
+impl Places<'_> {
+    /// How many characters apart marks are.
+    const APART: u64 = 256;
+
+    pub fn of(text: &str) -> Places<'_> {
+        let mut at = Location { line: 1, column: 1 };
+        let mut marks = Vec::new();
+        for (byte, character) in text.char_indices() {
+            if at.column % Self::APART == 1 {
+                marks.push((at, byte));
+            }
+            match character {
+                '\n' => at = Location { line: at.line + 1, column: 1 },
+                _ => at.column += 1,
+            }
+        }
+        Places { text, marks }
+    }
+
+    /// The same as [`between`].
+    pub fn between(&self, span: Span) -> &str {
+        self.text.get(self.byte(span.start)..self.byte(span.end)).unwrap_or_default()
+    }
+
+    fn byte(&self, location: Location) -> usize {
+        let count = self.marks.partition_point(|(mark, _)| *mark <= location);
+        let mark = count.checked_sub(1).and_then(|last| self.marks.get(last));
+        let found = mark.filter(|(mark, _)| mark.line == location.line).and_then(|(mark, byte)| {
+            let distance = usize::try_from(location.column - mark.column).ok()?;
+            let (further, _) = self.text.get(*byte..)?.char_indices().nth(distance)?;
+            Some(byte + further)
+        });
+        found.unwrap_or(self.text.len())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -610,6 +666,29 @@ mod tests {
         assert_eq!(error("SELECT 'abc"), ("unterminated quoted string at or near \"'abc\"".into(), Some(8)));
         assert_eq!(error("CREATE TABLE t (a int"), ("syntax error at end of input".into(), Some(22)));
         assert_eq!(error("DROP TABLE"), ("syntax error at end of input".into(), Some(11)));
+    }
+
+    #[test]
+    fn spans_have_their_texts() {
+        let text = format!("é\n{}b\n\nc", "ä".repeat(700));
+        let places = Places::of(&text);
+        let location = |line, column| Location { line, column };
+        for start in [(0, 0), (1, 1), (1, 2), (2, 1), (2, 256), (2, 257), (2, 701), (3, 1), (4, 1), (9, 9)] {
+            for end in [(1, 2), (2, 300), (2, 702), (4, 2)] {
+                let span = Span::new(location(start.0, start.1), location(end.0, end.1));
+                assert_eq!(places.between(span), between(&text, span), "{start:?} to {end:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_literal_with_lines_moves_nothing() {
+        let sql = "SELECT U&'x\n\\000A', 1,2,3,4 FROM ROWS FROM (f() AS (a int\n)) t";
+        assert!(parse(sql).is_ok());
+        let sql = r"SELECT U&'d!0061ta' UESCAPE '!', 1";
+        let tokens = tokenize(sql).expect("tokens");
+        let texts: String = tokens.iter().map(|token| between(sql, token.span)).collect();
+        assert_eq!(texts, sql);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::ast::{AccessExpr, AssignmentTarget, Expr, Ident}
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 
 use crate::error::{Error, Result};
-use crate::sql::dialect::{byte_index, parse_expression};
+use crate::sql::dialect::{between, parse_expression};
 
 /// The quote of a name that is subscripts.
 const QUOTE: char = '[';
@@ -34,8 +34,7 @@ pub fn take(source: &str, tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             Token::LBracket if *list && is_target(&taken) => {
                 if let Some(last) = last_bracket(&tokens, at) {
                     let span = Span::new(token.span.start, tokens[last].span.end);
-                    let text = &source[byte_index(source, span.start)..byte_index(source, span.end)];
-                    let name = Token::make_word(text, Some(QUOTE));
+                    let name = Token::make_word(between(source, span), Some(QUOTE));
                     taken.extend([Token::Period, name].map(|token| TokenWithSpan { token, span }));
                     at = last + 1;
                     continue;

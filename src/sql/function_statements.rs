@@ -13,6 +13,8 @@ pub struct CreateFunction {
     pub replace: bool,
     pub arguments: Vec<Argument>,
     pub named: Vec<NamedType>,
+    /// Of the columns that it returns.
+    pub named_out: Vec<NamedType>,
     pub returns: ReturnsClause,
     pub body: Body,
     pub options: FunctionOptions,
@@ -22,7 +24,7 @@ pub struct CreateFunction {
 /// otherwise.
 #[derive(Clone, Debug)]
 pub struct NamedType {
-    /// The place among the parameters that are given.
+    /// The place among the parameters that are given, or among the columns that are returned.
     pub place: usize,
     pub data_type: ast::DataType,
 }

@@ -26,12 +26,12 @@ pub fn create(w: &mut Words) -> Parsed<Ast> {
     let replace = w.accept("OR REPLACE");
     w.expect("FUNCTION")?;
     let name = w.name()?;
-    let Parameters { arguments, named, out } = parameters(w)?;
+    let Parameters { arguments, named, out, mut named_out } = parameters(w)?;
     let returns = match w.accept("RETURNS") {
-        true => Some(returns(w)?),
+        true => Some(returns(w, &mut named_out)?),
         false => None,
     };
-    let returns = with_out(out, returns)?;
+    let returns = with_out(out, &named_out, returns)?;
     let mut clauses = Clauses::default();
     while clause(w, &mut clauses)? {}
     let language = clauses.language.as_deref();
@@ -56,6 +56,7 @@ pub fn create(w: &mut Words) -> Parsed<Ast> {
         replace,
         arguments,
         named,
+        named_out,
         returns,
         body,
         options,
@@ -69,6 +70,8 @@ struct Parameters {
     named: Vec<NamedType>,
     /// Of the modes OUT and INOUT.
     out: Vec<ViewColumn>,
+    /// Those among them whose types only the catalogue knows.
+    named_out: Vec<NamedType>,
 }
 
 /// What RETURNS says.
@@ -79,7 +82,7 @@ enum Said {
 }
 
 /// RETURNS beside parameters of the mode OUT, which say what is returned by themselves.
-fn with_out(out: Vec<ViewColumn>, said: Option<Said>) -> Parsed<Option<ReturnsClause>> {
+fn with_out(out: Vec<ViewColumn>, named: &[NamedType], said: Option<Said>) -> Parsed<Option<ReturnsClause>> {
     let refused = |message: String| Err(Error::new(SqlState("42P13"), message).into());
     match said {
         None if out.is_empty() => Ok(None),
@@ -92,6 +95,15 @@ fn with_out(out: Vec<ViewColumn>, said: Option<Said>) -> Parsed<Option<ReturnsCl
             Err(Error::new(SqlState::SYNTAX_ERROR, message).into())
         }
         Some(Said::Clause(ReturnsClause::Named { data_type, set })) if out.len() == 1 => {
+            if let [of_out] = named {
+                return match of_out.data_type == data_type {
+                    true => Ok(Some(ReturnsClause::Out { columns: out, set })),
+                    false => refused(format!(
+                        "function result type must be {} because of OUT parameters",
+                        of_out.data_type
+                    )),
+                };
+            }
             match type_names::resolve(&data_type)?.bare() == out[0].ty {
                 true => Ok(Some(ReturnsClause::Out { columns: out, set })),
                 false => {
@@ -117,9 +129,12 @@ fn parameters(w: &mut Words) -> Parsed<Parameters> {
     for Parameter { mode, argument, named } in w.list(argument)? {
         if let Some(data_type) = named {
             if mode.is_out() {
-                return Err(missing_type(&data_type).into());
+                let data_type = data_type.clone();
+                parameters.named_out.push(NamedType { place: parameters.out.len(), data_type });
             }
-            parameters.named.push(NamedType { place: parameters.arguments.len(), data_type });
+            if mode.is_in() {
+                parameters.named.push(NamedType { place: parameters.arguments.len(), data_type });
+            }
         }
         let ways = [(mode.is_in(), "in"), (mode.is_out(), "out")];
         let mut ways = ways.iter().filter(|(is_such, _)| *is_such).map(|(_, way)| *way);
@@ -290,14 +305,16 @@ fn type_of(w: &mut Words) -> Parsed<(Type, Option<DataType>)> {
     }
 }
 
-fn returns(w: &mut Words) -> Parsed<Said> {
+/// `named` gets the columns of TABLE whose types only the catalogue knows.
+fn returns(w: &mut Words, named: &mut Vec<NamedType>) -> Parsed<Said> {
     if w.accept("TABLE") {
+        let mut place = 0;
         let columns = w.parenthesised(|w| {
             let name = w.identifier()?;
-            match type_of(w)? {
-                (ty, None) => Ok(ViewColumn { name, ty: ty.bare() }),
-                (_, Some(data_type)) => Err(missing_type(&data_type).into()),
-            }
+            let (ty, of_catalogue) = type_of(w)?;
+            named.extend(of_catalogue.map(|data_type| NamedType { place, data_type }));
+            place += 1;
+            Ok(ViewColumn { name, ty: ty.bare() })
         })?;
         return Ok(Said::Clause(ReturnsClause::Table(columns)));
     }

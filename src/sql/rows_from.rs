@@ -10,15 +10,17 @@
 //!        FROM UNNEST(a, ARRAY[f(1)], ARRAY(SELECT row FROM g(2) AS row(b int))) AS r(c1, c2, c3)) AS unnest
 //! ```
 
+use std::collections::{HashMap, HashSet};
+
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query, SelectItem, SetExpr,
     TableAlias, TableAliasColumnDef, TableFactor, TableFunctionArgs,
 };
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Whitespace};
 
 use crate::error::{Error, Result, SqlState};
 use crate::functions::records::ROW;
-use crate::sql::dialect::{self, byte_index, solid, word};
+use crate::sql::dialect::{self, Places, is_white, solid, word};
 use crate::sql::known::quoted;
 use crate::sql::rewrite::{arguments, folded, function_call, plain_name};
 use crate::sql::set_functions;
@@ -46,95 +48,155 @@ pub fn take(source: &str, tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     name_listed(side_by_side(source, tokens))
 }
 
-/// `ROWS FROM (...)` as a call.
+/// `ROWS FROM (...)` as a call, and each `f(1) AS (a int)` in it as `hither_listed(f(1), 'a int')`.
 fn side_by_side(source: &str, mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let places = solid(&tokens);
-    // From the last to the first, so that places before a change stay right.
-    for number in (1..places.len()).rev() {
-        let at = |distance: usize| places.get(number + distance).map(|&at| &tokens[at]);
-        let is_call = |token: Option<&TokenWithSpan>| {
-            token.is_some_and(|token| match &token.token {
-                Token::Word(_) => !QUERIES.contains(&word(token).as_str()),
-                _ => false,
-            })
-        };
-        let before = &tokens[places[number - 1]];
-        let follows = before.token == Token::Comma
-            || matches!(word(before).as_str(), "FROM" | "JOIN" | "LATERAL" | "USING");
-        let is_meant = follows
-            && at(0).is_some_and(|token| word(token) == "ROWS")
-            && at(1).is_some_and(|token| word(token) == "FROM")
-            && at(2).is_some_and(|token| token.token == Token::LParen)
-            && is_call(at(3))
-            && at(4).is_some_and(|token| matches!(token.token, Token::LParen | Token::Period));
-        if !is_meant {
-            continue;
-        }
-        let (rows, from, open) = (places[number], places[number + 1], places[number + 2]);
-        let Some(close) = closing(&tokens, open) else { continue };
-        let items = listed_items(source, &tokens[open + 1..close]);
-        tokens.splice(open + 1..close, items);
-        tokens.remove(from);
-        tokens[rows].token = Token::make_word(ROWS_FROM, None);
+    let closes = closes(&tokens);
+    let (opens, gone) = name_calls(&mut tokens, &closes);
+    if opens.is_empty() {
+        return tokens;
     }
-    tokens
-}
-
-/// Where the parenthesis closes that opens at a place.
-fn closing(tokens: &[TokenWithSpan], open: usize) -> Option<usize> {
-    let mut depth = 0usize;
-    let place = tokens[open..].iter().position(|token| {
-        match token.token {
-            Token::LParen => depth += 1,
-            Token::RParen => depth -= 1,
-            _ => return false,
-        }
-        depth == 0
-    });
-    place.map(|place| open + place)
-}
-
-/// Each `f(1) AS (a int)` as `hither_listed(f(1), 'a int')`.
-fn listed_items(source: &str, tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
+    let places = Places::of(source);
     let mut read: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
-    // Where the item began among those that were read.
-    let (mut depth, mut begin, mut at) = (0usize, 0, 0);
+    // Where a call of LISTED begins among those that were read.
+    let mut wraps: Vec<(usize, Span)> = Vec::new();
+    let mut around: Vec<Around> = Vec::new();
+    let mut at = 0;
     while let Some(token) = tokens.get(at) {
+        if around.last().is_some_and(|call| call.close == at) {
+            around.pop();
+        }
+        if let Some(call) = around.last_mut() {
+            match token.token {
+                Token::LParen | Token::LBracket => call.depth += 1,
+                Token::RParen | Token::RBracket => call.depth = call.depth.saturating_sub(1),
+                Token::Comma if call.depth == 0 => call.begin = read.len() + 1,
+                Token::Word(_) if call.depth == 0 && word(token) == "AS" => {
+                    if let Some((open, close)) = listed_behind(&tokens, &closes, at) {
+                        let columns =
+                            places.between(Span::new(tokens[open].span.end, tokens[close].span.start));
+                        let text = Token::SingleQuotedString(columns.to_owned());
+                        let span = token.span;
+                        wraps.push((call.begin, span));
+                        read.extend(
+                            [Token::Comma, text, Token::RParen].map(|token| TokenWithSpan { token, span }),
+                        );
+                        at = close + 1;
+                        continue;
+                    }
+                }
+                _ => {}
+            }
+        }
+        if let Some(&close) = opens.get(&at) {
+            around.push(Around { close, depth: 0, begin: read.len() + 1 });
+        }
+        if !gone.contains(&at) {
+            read.push(token.clone());
+        }
+        at += 1;
+    }
+    let made = |(begin, span)| {
+        let tokens = [Token::make_word(LISTED, None), Token::LParen];
+        tokens.map(|token| (begin, TokenWithSpan { token, span }))
+    };
+    inserted(read, wraps.into_iter().flat_map(made).collect())
+}
+
+/// `ROWS FROM (` around the tokens that are read.
+struct Around {
+    close: usize,
+    depth: usize,
+    /// Where the item began among those that were read.
+    begin: usize,
+}
+
+/// Makes names of calls of each ROWS before FROM. Their parentheses, and the FROMs, which have to go.
+fn name_calls(
+    tokens: &mut [TokenWithSpan],
+    closes: &[Option<usize>],
+) -> (HashMap<usize, usize>, HashSet<usize>) {
+    let (mut opens, mut gone) = (HashMap::new(), HashSet::new());
+    for near in solid(tokens).windows(6) {
+        let [before, rows, from, open, called, behind] = near else { continue };
+        let follows = tokens[*before].token == Token::Comma || is_before_factor(&tokens[*before]);
+        let is_call = matches!(tokens[*called].token, Token::Word(_))
+            && !QUERIES.contains(&word(&tokens[*called]).as_str())
+            && matches!(tokens[*behind].token, Token::LParen | Token::Period);
+        let is_meant = follows
+            && word(&tokens[*rows]) == "ROWS"
+            && word(&tokens[*from]) == "FROM"
+            && tokens[*open].token == Token::LParen
+            && is_call;
+        if let Some(close) = closes[*open].filter(|_| is_meant) {
+            opens.insert(*open, close);
+            gone.insert(*from);
+            tokens[*rows].token = Token::make_word(ROWS_FROM, None);
+        }
+    }
+    (opens, gone)
+}
+
+/// Whether a word stands before something in FROM.
+fn is_before_factor(token: &TokenWithSpan) -> bool {
+    matches!(word(token).as_str(), "FROM" | "JOIN" | "LATERAL" | "USING")
+}
+
+/// The parentheses around the columns that are listed behind an AS.
+fn listed_behind(tokens: &[TokenWithSpan], closes: &[Option<usize>], at: usize) -> Option<(usize, usize)> {
+    let open = (at + 1..tokens.len()).find(|&place| !is_white(&tokens[place].token))?;
+    Some((open, closes[open]?))
+}
+
+/// For each parenthesis that opens, where it closes.
+fn closes(tokens: &[TokenWithSpan]) -> Vec<Option<usize>> {
+    let mut found = vec![None; tokens.len()];
+    let mut open = Vec::new();
+    for (at, token) in tokens.iter().enumerate() {
         match token.token {
-            Token::LParen | Token::LBracket => depth += 1,
-            Token::RParen | Token::RBracket => depth = depth.saturating_sub(1),
-            Token::Comma if depth == 0 => begin = read.len() + 1,
-            Token::Word(_) if depth == 0 && word(token) == "AS" => {
-                let open = solid(&tokens[at + 1..]).first().map(|place| at + 1 + place);
-                let open = open.filter(|&open| tokens[open].token == Token::LParen);
-                if let Some((open, close)) = open.and_then(|open| Some((open, closing(tokens, open)?))) {
-                    let (from, to) = (tokens[open].span.end, tokens[close].span.start);
-                    let columns = &source[byte_index(source, from)..byte_index(source, to)];
-                    let made = |made: Token| TokenWithSpan { token: made, span: token.span };
-                    read.insert(begin, made(Token::LParen));
-                    read.insert(begin, made(Token::make_word(LISTED, None)));
-                    let text = Token::SingleQuotedString(columns.to_owned());
-                    read.extend([Token::Comma, text, Token::RParen].map(made));
-                    at = close + 1;
-                    continue;
+            Token::LParen => open.push(at),
+            Token::RParen => {
+                if let Some(open) = open.pop() {
+                    found[open] = Some(at);
                 }
             }
             _ => {}
         }
-        read.push(token.clone());
-        at += 1;
     }
+    found
+}
+
+/// The tokens with others before those at some places, in one pass.
+fn inserted(tokens: Vec<TokenWithSpan>, mut more: Vec<(usize, TokenWithSpan)>) -> Vec<TokenWithSpan> {
+    // Keeps the order of those at one place.
+    more.sort_by_key(|(place, _)| *place);
+    let mut read = Vec::with_capacity(tokens.len() + more.len());
+    let mut more = more.into_iter().peekable();
+    for (at, token) in tokens.into_iter().enumerate() {
+        while let Some((_, made)) = more.next_if(|(place, _)| *place <= at) {
+            read.push(made);
+        }
+        read.push(token);
+    }
+    read.extend(more.map(|(_, made)| made));
     read
 }
 
 /// `FROM f(1) AS (a int)` as `FROM f(1) AS f (a int)`.
-fn name_listed(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+fn name_listed(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let places = solid(&tokens);
-    for number in (3..places.len()).rev() {
-        let at = |place: usize| places.get(place).map(|&at| &tokens[at]);
-        let is_word = |place: usize| at(place).is_some_and(|token| matches!(token.token, Token::Word(_)));
-        let is_listed = at(number).is_some_and(|token| word(token) == "AS")
-            && at(number - 1).is_some_and(|token| token.token == Token::RParen)
+    let at = |place: usize| places.get(place).map(|&at| &tokens[at]);
+    let is_word = |place: usize| at(place).is_some_and(|token| matches!(token.token, Token::Word(_)));
+    let mut more = Vec::new();
+    // The parentheses that are open, and the one that was closed last.
+    let (mut open, mut closed) = (Vec::new(), None);
+    for (number, &place) in places.iter().enumerate() {
+        match tokens[place].token {
+            Token::LParen => open.push(number),
+            Token::RParen => closed = open.pop(),
+            _ => {}
+        }
+        let is_listed = word(&tokens[place]) == "AS"
+            && number.checked_sub(1).and_then(at).is_some_and(|token| token.token == Token::RParen)
             && at(number + 1).is_some_and(|token| token.token == Token::LParen)
             && at(number + 2).is_some_and(|token| !QUERIES.contains(&word(token).as_str()))
             && is_word(number + 2)
@@ -142,18 +204,8 @@ fn name_listed(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         if !is_listed {
             continue;
         }
-        let mut depth = 0usize;
-        let open = (0..number).rev().find(|&place| {
-            match at(place).map(|token| &token.token) {
-                Some(Token::RParen) => depth += 1,
-                Some(Token::LParen) => depth -= 1,
-                _ => return false,
-            }
-            depth == 0
-        });
-        let Some(called) = open.and_then(|open| open.checked_sub(1)).filter(|&called| is_word(called)) else {
-            continue;
-        };
+        let called = closed.and_then(|open: usize| open.checked_sub(1));
+        let Some(called) = called.filter(|&called| is_word(called)) else { continue };
         // A name may have a schema before it.
         let mut before = called.checked_sub(1);
         while let Some(place) = before
@@ -161,19 +213,15 @@ fn name_listed(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         {
             before = place.checked_sub(2);
         }
-        let is_from = before.and_then(at).is_some_and(|token| {
-            token.token == Token::Comma
-                || matches!(word(token).as_str(), "FROM" | "JOIN" | "LATERAL" | "USING")
-        });
+        let is_from =
+            before.and_then(at).is_some_and(|token| token.token == Token::Comma || is_before_factor(token));
         if is_from {
-            let name = tokens[places[called]].token.clone();
-            let span = tokens[places[number]].span;
-            let blank = Token::Whitespace(datafusion::sql::sqlparser::tokenizer::Whitespace::Space);
-            let behind = places[number] + 1;
-            tokens.splice(behind..behind, [blank, name].map(|token| TokenWithSpan { token, span }));
+            let made = [Token::Whitespace(Whitespace::Space), tokens[places[called]].token.clone()];
+            let span = tokens[place].span;
+            more.extend(made.map(|token| (place + 1, TokenWithSpan { token, span })));
         }
     }
-    tokens
+    inserted(tokens, more)
 }
 
 /// The columns that a text lists.

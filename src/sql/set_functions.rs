@@ -26,7 +26,7 @@ use crate::sql::rewrite::{
 use crate::sql::rows_from::{self, Item};
 use crate::sql::trees::{alias_of, derived, number, query_from, query_of, relation, text};
 use crate::sql::visit;
-use crate::sql::{dialect, dimensions, group_names, routines, sample, values};
+use crate::sql::{dialect, dimensions, group_names, routines, sample, values, variadic};
 use crate::types::Type;
 
 /// Functions that return sets of one column, and what PostgreSQL calls it if not as the function.
@@ -185,6 +185,7 @@ pub fn populate(factor: &mut TableFactor, known: &Known, hidden: &[String]) {
     let TableFactor::Table { alias, args: Some(args), with_ordinality: false, .. } = factor else {
         return;
     };
+    variadic::unname_arguments(&mut args.args);
     let Ok([row, document]) = <[Expr; 2]>::try_from(unnamed_arguments(args)) else { return };
     let Expr::Cast { expr, data_type: ast::DataType::Custom(table, modifiers), .. } = &row else { return };
     let is_null = matches!(expr.as_ref(), Expr::Value(value) if value.value == ast::Value::Null);
@@ -255,6 +256,10 @@ pub fn settle(factor: &mut TableFactor, known: &Known) {
             *numbered = *with_ordinality;
         }
         *factor = call;
+    }
+    if let TableFactor::Table { args: Some(args), .. } = factor {
+        // Of a function of the user's the call has been replaced.
+        variadic::unname_arguments(&mut args.args);
     }
     if let TableFactor::Table { name, args: args @ None, .. } = factor
         && let [name] = name.0.as_slice()
@@ -423,7 +428,9 @@ pub fn arrays_of(call: &ast::Function) -> Option<Vec<(Expr, &'static str)>> {
         return Some(vec![(Expr::Function(call.clone()), "generate_series")]);
     }
     let (_, columns) = TABLES.iter().find(|(table, _)| *table == name)?;
-    let given = arguments(call)?;
+    let mut call = call.clone();
+    variadic::unname(&mut call);
+    let given = arguments(&call)?;
     Some(columns.iter().map(|(array, column)| (function_call(array, given.clone()), *column)).collect())
 }
 

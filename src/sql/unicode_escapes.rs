@@ -1,49 +1,76 @@
 //! Unicode escapes that sqlparser does not read: `E'\ud83d\ude00'`, `U&'\D83D\DE00'`, `U&'d!0061t' UESCAPE '!'` and
 //! `U&"d\0061t"`.
 //!
-//! The text is given to the tokeniser with what they stand for in their places. Blanks behind a literal keep everything on
-//! its line where it stood, so that errors find their places in the text as it was sent. What is wrong is left as it is,
-//! and complained about by `crate::sql::escape_errors`.
+//! The text is given to the tokeniser with what they stand for in their places. That moves what follows, so the places of
+//! the tokens are put back into the text as it was sent ([`Settled::origin`]): errors point there, and expressions are
+//! stored as they stand there. What is wrong is left as it is, and complained about by `crate::sql::escape_errors`.
 //!
 //! Source: <https://www.postgresql.org/docs/17/sql-syntax-lexical.html#SQL-SYNTAX-STRINGS-UESCAPE>
 
 use std::borrow::Cow;
 
+use datafusion::sql::sqlparser::tokenizer::Location;
+
 use crate::error::{Error, Result, SqlState};
+
+/// A text without such escapes.
+pub struct Settled<'a> {
+    pub text: Cow<'a, str>,
+    /// Where the text goes on as it was sent, and where that stood.
+    moved: Vec<(Location, Location)>,
+}
+
+impl Settled<'_> {
+    /// Where something of this text stood in the text as it was sent.
+    pub fn origin(&self, location: Location) -> Location {
+        let count = self.moved.partition_point(|(here, _)| *here <= location);
+        let Some((here, there)) = count.checked_sub(1).and_then(|last| self.moved.get(last)) else {
+            return location;
+        };
+        let column = match location.line == here.line {
+            true => location.column - here.column + there.column,
+            false => location.column,
+        };
+        Location { line: location.line - here.line + there.line, column }
+    }
+
+    /// Whether everything stands where it stood.
+    pub fn is_as_sent(&self) -> bool {
+        self.moved.is_empty()
+    }
+}
 
 /// The text with characters for such escapes.
 ///
-/// 42601 for a character of UESCAPE that cannot be one.
-pub fn settle(sql: &str) -> Result<Cow<'_, str>> {
+/// 42601 for a character of UESCAPE that cannot be one, and for a literal without an end.
+pub fn settle(sql: &str) -> Result<Settled<'_>> {
     if !may_have(sql) {
-        return Ok(Cow::Borrowed(sql));
+        return Ok(Settled { text: Cow::Borrowed(sql), moved: Vec::new() });
     }
-    let mut reader =
-        Reader { text: sql.chars().collect(), at: 0, read: String::with_capacity(sql.len()), wrong: None };
+    let start = Location { line: 1, column: 1 };
+    let mut reader = Reader {
+        text: sql.chars().collect(),
+        at: 0,
+        read: String::with_capacity(sql.len()),
+        sent: start,
+        written: start,
+        moved: Vec::new(),
+        wrong: None,
+    };
     while reader.at < reader.text.len() {
         reader.step();
     }
     match reader.wrong {
-        None => Ok(Cow::Owned(reader.read)),
-        Some(at) => {
-            let escape = reader.text.get(at..at + 3).unwrap_or_default().iter().collect::<String>();
-            let message = format!("invalid Unicode escape character at or near \"{escape}\"");
-            let position = u32::try_from(at + 1).unwrap_or(u32::MAX);
-            Err(Error::new(SqlState::SYNTAX_ERROR, message).position(position))
-        }
+        None => Ok(Settled { text: Cow::Owned(reader.read), moved: reader.moved }),
+        Some(wrong) => Err(wrong),
     }
 }
 
 /// Whether a look at all of it is worth the time.
 fn may_have(sql: &str) -> bool {
     let bytes = sql.as_bytes();
-    bytes.windows(4).any(|near| {
-        matches!(
-            near,
-            [b'u' | b'U', b'&', b'\'' | b'"', _]
-                | [b'\\', b'u', b'd' | b'D', b'8' | b'9' | b'a' | b'b' | b'A' | b'B']
-                | [b'\\', b'U', b'0', b'0']
-        )
+    bytes.windows(3).any(|near| {
+        matches!(near, [b'u' | b'U', b'&', b'\'' | b'"'] | [b'\\', b'u', b'd' | b'D'] | [b'\\', b'U', b'0'])
     })
 }
 
@@ -51,8 +78,13 @@ struct Reader {
     text: Vec<char>,
     at: usize,
     read: String,
-    /// Where a character stands that no escape begins with.
-    wrong: Option<usize>,
+    /// The place of the next character in the text as it was sent.
+    sent: Location,
+    /// The place of the next character that is written.
+    written: Location,
+    moved: Vec<(Location, Location)>,
+    /// The first complaint.
+    wrong: Option<Error>,
 }
 
 impl Reader {
@@ -69,9 +101,37 @@ impl Reader {
     }
 
     fn keep(&mut self, count: usize) {
-        let end = (self.at + count).min(self.text.len());
-        self.read.extend(&self.text[self.at..end]);
-        self.at = end;
+        for _ in 0..count {
+            let Some(found) = self.peek(0) else { break };
+            self.write(found);
+            self.skip(1);
+        }
+    }
+
+    fn write(&mut self, found: char) {
+        self.read.push(found);
+        advance(&mut self.written, found);
+    }
+
+    fn skip(&mut self, count: usize) {
+        for _ in 0..count {
+            let Some(found) = self.peek(0) else { break };
+            advance(&mut self.sent, found);
+            self.at += 1;
+        }
+    }
+
+    /// Notes that what is written next stood here.
+    fn note(&mut self) {
+        self.moved.push((self.written, self.sent));
+    }
+
+    /// Complains about the characters from one place to another.
+    fn complain(&mut self, what: &str, from: usize, to: usize) {
+        let near = self.text.get(from..to).unwrap_or_default().iter().collect::<String>();
+        let position = u32::try_from(from + 1).unwrap_or(u32::MAX);
+        let error = Error::new(SqlState::SYNTAX_ERROR, format!("{what} at or near \"{near}\""));
+        self.wrong.get_or_insert_with(|| error.position(position));
     }
 
     fn step(&mut self) {
@@ -85,7 +145,10 @@ impl Reader {
             (Some('/'), Some('*'), _) => self.keep(self.comment()),
             (Some('E' | 'e'), Some('\''), _) if !is_word => self.escaped(),
             (Some('U' | 'u'), Some('&'), Some(quote @ ('\'' | '"'))) if !is_word => self.unicode(quote),
-            (Some(quote @ ('\'' | '"')), ..) => self.keep(self.quoted(self.at, quote)),
+            (Some(quote @ ('\'' | '"')), ..) => {
+                let length = self.quoted(self.at, quote).unwrap_or(self.text.len() - self.at);
+                self.keep(length);
+            }
             (Some('$'), ..) if !is_word => self.keep(self.dollars()),
             _ => self.keep(1),
         }
@@ -111,19 +174,19 @@ impl Reader {
         at - self.at
     }
 
-    /// The length of what stands between two quotes, from the first of them on.
-    fn quoted(&self, open: usize, quote: char) -> usize {
+    /// The length of what stands between two quotes, with them; `None` where it has no end.
+    fn quoted(&self, open: usize, quote: char) -> Option<usize> {
         let mut at = open + 1;
         while let Some(&found) = self.text.get(at) {
             at += 1;
             if found == quote {
                 if self.text.get(at) != Some(&quote) {
-                    break;
+                    return Some(at - open);
                 }
                 at += 1;
             }
         }
-        at - open
+        None
     }
 
     /// The length of a text in dollar quotes; of anything else, one.
@@ -143,8 +206,7 @@ impl Reader {
     /// `E'...'` with characters for pairs of surrogates.
     fn escaped(&mut self) {
         self.keep(2);
-        // How many characters are missing on this line.
-        let mut missing = 0;
+        let mut is_changed = false;
         while let Some(first) = self.peek(0) {
             match (first, self.peek(1)) {
                 ('\'', Some('\'')) => self.keep(2),
@@ -154,20 +216,18 @@ impl Reader {
                 }
                 ('\\', _) => match self.pair() {
                     Some((found, length)) => {
-                        self.read.push(found);
-                        self.at += length;
-                        missing += length - 1;
+                        self.write(found);
+                        self.skip(length);
+                        is_changed = true;
                     }
                     None => self.keep(2),
                 },
-                ('\n', _) => {
-                    missing = 0;
-                    self.keep(1);
-                }
                 _ => self.keep(1),
             }
         }
-        self.read.extend(std::iter::repeat_n(' ', missing));
+        if is_changed {
+            self.note();
+        }
     }
 
     /// The character of two escapes that are halves of it, and their length.
@@ -194,34 +254,31 @@ impl Reader {
     /// `U&'...'` and `U&"..."`, with UESCAPE behind it if that stands there.
     fn unicode(&mut self, quote: char) {
         let open = self.at + 2;
-        let end = open + self.quoted(open, quote);
+        let Some(length) = self.quoted(open, quote) else {
+            let kind = if quote == '"' { "identifier" } else { "string" };
+            self.complain(&format!("unterminated quoted {kind}"), self.at, self.text.len());
+            return self.keep(self.text.len() - self.at);
+        };
+        let end = open + length;
         let (escape, behind) = self.uescape(end).unwrap_or(('\\', end));
         if !is_escape(escape) {
-            self.wrong = self.wrong.or(Some(behind - 3));
+            self.complain("invalid Unicode escape character", behind - 3, behind);
         }
-        let found = self.text.get(open + 1..end - 1).and_then(|content| decoded(content, quote, escape));
-        let is_closed = end - open > 1 && self.text.get(end - 1) == Some(&quote);
-        let Some(content) = found.filter(|_| is_closed) else {
-            return self.keep(end - self.at);
-        };
-        let lines = |text: &[char]| text.iter().filter(|&&found| found == '\n').count();
-        let source = &self.text[self.at..end];
-        let has_lines = content.chars().filter(|&found| found == '\n').count() != lines(source);
-        let written = match has_lines && quote == '\'' {
-            // Lines that were escapes stay so.
-            true => {
-                let text = content.replace('\\', "\\\\").replace('\'', "''").replace('\n', "\\n");
-                format!("E'{text}'")
-            }
-            false => format!("{quote}{}{quote}", content.replace(quote, &format!("{quote}{quote}"))),
-        };
-        let last = |text: &[char]| text.iter().rev().take_while(|&&found| found != '\n').count();
-        let missing = last(source).saturating_sub(last(&written.chars().collect::<Vec<_>>()));
-        self.read.push_str(&written);
-        self.read.extend(std::iter::repeat_n(' ', missing));
-        let blank = |&found: &char| if found.is_whitespace() { found } else { ' ' };
-        self.read.extend(self.text[end..behind].iter().map(blank));
-        self.at = behind;
+        let content = self.text.get(open + 1..end - 1).and_then(|content| decoded(content, quote, escape));
+        let Some(content) = content else { return self.keep(end - self.at) };
+        if self.read.ends_with(quote) {
+            // Or the two would be one.
+            self.write(' ');
+            self.note();
+        }
+        let content = content.replace(quote, &format!("{quote}{quote}"));
+        format!("{quote}{content}{quote}").chars().for_each(|found| self.write(found));
+        self.skip(behind - self.at);
+        self.note();
+        if behind > end {
+            self.write(' ');
+            self.note();
+        }
     }
 
     /// The character of UESCAPE that stands from a place on, and the place behind it.
@@ -237,6 +294,14 @@ impl Reader {
             ['\'', escape, '\''] => Some((*escape, at + 3)),
             _ => None,
         }
+    }
+}
+
+/// Moves a place behind a character, as the tokeniser counts.
+fn advance(place: &mut Location, found: char) {
+    match found {
+        '\n' => *place = Location { line: place.line + 1, column: 1 },
+        _ => place.column += 1,
     }
 }
 
@@ -311,18 +376,37 @@ fn decoded(content: &[char], quote: char, escape: char) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     fn read(sql: &str) -> String {
-        super::settle(sql).expect("characters that escapes may begin with").into_owned()
+        settle(sql).expect("characters that escapes may begin with").text.into_owned()
     }
 
     #[test]
-    fn escapes_become_characters_and_nothing_moves() {
-        assert_eq!(read(r"SELECT E'\ud83d\ude00', 1"), "SELECT E'😀'           , 1");
-        assert_eq!(read(r"SELECT U&'d\0061t\+000061' x"), "SELECT 'data'             x");
-        assert_eq!(read(r"U&'\D83D\DE00'"), "'😀'          ");
-        assert_eq!(read("U&'d!0061t\\' UESCAPE '!';"), "'dat\\'                  ;");
-        assert_eq!(read("u&\"d*0061t\" uescape '*'"), "\"dat\"                  ");
-        assert_eq!(read(r"U&'a\000Ab'"), r"E'a\nb'    ");
+    fn escapes_become_characters() {
+        assert_eq!(read(r"SELECT E'\ud83d\ude00', 1"), "SELECT E'😀', 1");
+        assert_eq!(read(r"SELECT U&'d\0061t\+000061' x"), "SELECT 'data' x");
+        assert_eq!(read(r"U&'\D83D\DE00'"), "'😀'");
+        assert_eq!(read("U&'d!0061t\\' UESCAPE '!';"), "'dat\\' ;");
+        assert_eq!(read("u&\"d*0061t\" uescape '*'"), "\"dat\" ");
+        assert_eq!(read(r"U&'a\000Ab'"), "'a\nb'");
+        assert_eq!(read(r"'x'U&'\0061'"), "'x' 'a'");
+    }
+
+    #[test]
+    fn places_are_those_of_the_text_as_it_was_sent() {
+        let origin = |sql: &str, (line, column)| {
+            let found = settle(sql).expect("right escapes").origin(Location { line, column });
+            (found.line, found.column)
+        };
+        // Before, at the end, and behind.
+        let sql = r"SELECT U&'d\0061t', 1";
+        assert_eq!([(1, 8), (1, 13), (1, 15)].map(|at| origin(sql, at)), [(1, 8), (1, 19), (1, 21)]);
+        // `'x<newline><newline>y', 1` is a line shorter where it was sent.
+        let sql = "U&'x\n\\000Ay', 1\n2";
+        assert_eq!([(3, 3), (3, 5), (4, 1)].map(|at| origin(sql, at)), [(2, 8), (2, 10), (3, 1)]);
+        let sql = "U&'!0061'\nUESCAPE '!' b";
+        assert_eq!([(1, 4), (1, 6)].map(|at| origin(sql, at)), [(2, 12), (2, 13)]);
     }
 
     #[test]
@@ -335,16 +419,30 @@ mod tests {
             r"'E''\ud83d\ude00'",
             r"-- U&'\0061'",
             r"/* U&'\0061' /* */ U&'\0061' */ 1",
-            r"U&'a",
+            r"E'\ud83d\",
         ] {
             assert_eq!(read(sql), sql);
         }
     }
 
     #[test]
-    fn characters_that_no_escape_begins_with() {
-        let error = super::settle("SELECT U&'a' UESCAPE '+'").expect_err("no escape");
-        assert_eq!(error.message(), "invalid Unicode escape character at or near \"'+'\"");
-        assert_eq!(error.fields().position, Some(22));
+    fn complaints() {
+        let complaint = |sql: &str| {
+            let error = settle(sql).err().expect("a complaint");
+            (error.message().to_owned(), error.fields().position)
+        };
+        let expected = |message: &str, position| (message.to_owned(), Some(position));
+        assert_eq!(
+            complaint("SELECT U&'a' UESCAPE '+'"),
+            expected("invalid Unicode escape character at or near \"'+'\"", 22)
+        );
+        for sql in ["U&'", "U&'a", "U&'''"] {
+            let message = format!("unterminated quoted string at or near \"{sql}\"");
+            assert_eq!(complaint(&format!("SELECT {sql}")), expected(&message, 8));
+        }
+        assert_eq!(
+            complaint("U&\"\"\""),
+            expected("unterminated quoted identifier at or near \"U&\"\"\"\"", 1)
+        );
     }
 }

@@ -4,7 +4,9 @@
 //! (`functions::value`); for a function that has none, which a user may have made, the argument gets a name that nobody
 //! writes ([`ARGUMENT`]). Where no call ends with it the word stays, and is a syntax error.
 
-use datafusion::sql::sqlparser::ast::{self, FunctionArg};
+use std::collections::HashMap;
+
+use datafusion::sql::sqlparser::ast::{self, Expr, FunctionArg};
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::functions::value::VARIADIC;
@@ -44,45 +46,96 @@ pub fn take(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     if first.iter().any(is_routine) {
         return tokens;
     }
-    let mut taken = Vec::new();
+    // Where the word goes away (true), or is a name.
+    let mut taken: HashMap<usize, bool> = HashMap::new();
+    let mut open: Vec<Open> = Vec::new();
     for (number, &at) in places.iter().enumerate() {
-        let is_argument = number > 0
-            && matches!(tokens[places[number - 1]].token, Token::LParen | Token::Comma)
-            && word(&tokens[at]) == "VARIADIC";
-        if !is_argument || !is_last(&tokens, &places[number..]) {
-            continue;
-        }
-        let Some(name) = called(&tokens, &places[..number]) else { continue };
-        if let Token::Word(called) = &mut tokens[name].token {
-            let lower = called.value.to_ascii_lowercase();
-            if called.quote_style.is_none() && is_keyword(&lower) {
-                // VALUES, coalesce and so on.
-                continue;
+        match tokens[at].token {
+            Token::LParen => open.push(Open { name: number.checked_sub(1), argument: None }),
+            Token::LBracket => open.push(Open { name: None, argument: None }),
+            Token::RParen | Token::RBracket => {
+                if let Some(call) = open.pop() {
+                    call.end(&mut tokens, &places, &mut taken);
+                }
             }
-            let of_system = FUNCTIONS.contains(&lower.as_str());
-            if of_system {
-                called.value = format!("{VARIADIC}{lower}");
+            Token::Comma => {
+                if let Some(call) = open.last_mut() {
+                    // It was not the last one.
+                    call.argument = None;
+                }
             }
-            taken.push((at, of_system));
+            Token::Word(_) if word(&tokens[at]) == "VARIADIC" => {
+                let before = number.checked_sub(1).map(|before| &tokens[places[before]].token);
+                if matches!(before, Some(Token::LParen | Token::Comma))
+                    && let Some(call) = open.last_mut()
+                {
+                    call.argument = Some(at);
+                }
+            }
+            _ => {}
         }
     }
-    for (at, of_system) in taken.into_iter().rev() {
-        if of_system {
-            tokens.remove(at);
-            continue;
+    // The end of the text is complained about, and not the word.
+    open.into_iter().for_each(|call| call.end(&mut tokens, &places, &mut taken));
+    let mut read = Vec::with_capacity(tokens.len() + taken.len());
+    for (at, token) in tokens.into_iter().enumerate() {
+        let span = token.span;
+        match taken.get(&at) {
+            None => read.push(token),
+            Some(true) => {}
+            Some(false) => {
+                let made = [Token::make_word(ARGUMENT, Some('"')), Token::RArrow];
+                read.extend(made.map(|token| TokenWithSpan { token, span }));
+            }
         }
-        let span = tokens[at].span;
-        tokens[at].token = Token::make_word(ARGUMENT, Some('"'));
-        tokens.insert(at + 1, TokenWithSpan { token: Token::RArrow, span });
     }
-    tokens
+    read
+}
+
+/// A bracket that is open.
+struct Open {
+    /// What stands before a parenthesis, among the places.
+    name: Option<usize>,
+    /// The word before the argument that was read last.
+    argument: Option<usize>,
+}
+
+impl Open {
+    /// At its end, the call's name becomes the twin's if it is one of the system's functions.
+    fn end(self, tokens: &mut [TokenWithSpan], places: &[usize], taken: &mut HashMap<usize, bool>) {
+        let (Some(argument), Some(name)) = (self.argument, self.name) else { return };
+        let is_qualified = name >= 2
+            && tokens[places[name - 1]].token == Token::Period
+            && !is_catalogue(&tokens[places[name - 2]].token);
+        let Token::Word(called) = &mut tokens[places[name]].token else { return };
+        let folded = match called.quote_style {
+            None => called.value.to_ascii_lowercase(),
+            Some(_) => called.value.clone(),
+        };
+        if called.quote_style.is_none() && is_keyword(&folded) {
+            // VALUES, coalesce and so on.
+            return;
+        }
+        let is_of_system = !is_qualified && FUNCTIONS.contains(&folded.as_str());
+        if is_of_system {
+            called.value = format!("{VARIADIC}{folded}");
+        }
+        taken.insert(argument, is_of_system);
+    }
 }
 
 /// Takes the name away again, of a call of a function of the system that has no twin.
 pub fn unname(function: &mut ast::Function) {
-    let ast::FunctionArguments::List(list) = &mut function.args else { return };
-    for argument in &mut list.args {
-        if let FunctionArg::Named { name, arg, .. } = argument
+    if let ast::FunctionArguments::List(list) = &mut function.args {
+        unname_arguments(&mut list.args);
+    }
+}
+
+/// The same of a call in FROM.
+pub fn unname_arguments(arguments: &mut [FunctionArg]) {
+    for argument in arguments {
+        if let FunctionArg::Named { name, arg, .. }
+        | FunctionArg::ExprNamed { name: Expr::Identifier(name), arg, .. } = argument
             && name.value == ARGUMENT
         {
             *argument = FunctionArg::Unnamed(arg.clone());
@@ -90,31 +143,10 @@ pub fn unname(function: &mut ast::Function) {
     }
 }
 
-/// The name before the parenthesis that is still open behind these places.
-fn called(tokens: &[TokenWithSpan], places: &[usize]) -> Option<usize> {
-    let mut closed = 0;
-    for (number, &at) in places.iter().enumerate().rev() {
-        match tokens[at].token {
-            Token::RParen => closed += 1,
-            Token::LParen if closed == 0 => return number.checked_sub(1).map(|before| places[before]),
-            Token::LParen => closed -= 1,
-            _ => {}
-        }
+fn is_catalogue(schema: &Token) -> bool {
+    let Token::Word(schema) = schema else { return false };
+    match schema.quote_style {
+        None => schema.value.eq_ignore_ascii_case("pg_catalog"),
+        Some(_) => schema.value == "pg_catalog",
     }
-    None
-}
-
-/// Whether the argument that begins with these places is the last one.
-fn is_last(tokens: &[TokenWithSpan], places: &[usize]) -> bool {
-    let mut depth = 0;
-    for &at in places {
-        match tokens[at].token {
-            Token::LParen | Token::LBracket => depth += 1,
-            Token::RParen if depth == 0 => return true,
-            Token::RParen | Token::RBracket => depth -= 1,
-            Token::Comma if depth == 0 => return false,
-            _ => {}
-        }
-    }
-    true
 }

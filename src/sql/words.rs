@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, Query};
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
-use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
+use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan};
 
 use crate::error::Error;
 use crate::sql::dialect;
@@ -228,8 +228,8 @@ impl<'a> Words<'a> {
     /// The source text from a location to the end of the last token taken.
     pub fn text_since(&self, start: Location) -> String {
         let end = self.last_token().span.end;
-        let source = self.source;
-        source[dialect::byte_index(source, start)..dialect::byte_index(source, end)].to_string()
+        // Blanks when the parser has looked at the next token and stepped back.
+        dialect::between(self.source, Span::new(start, end)).trim_end().to_owned()
     }
 
     fn last_token(&self) -> &TokenWithSpan {

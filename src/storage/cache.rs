@@ -4,11 +4,17 @@
 //! lock, the hand clears marks as it looks for room and evicts the first block without one. Blocks come in
 //! unmarked, so that a scan that touches each once pushes out what scans brought and not what is read again
 //! and again.
+//!
+//! ```text
+//!   places: hash -> u32      slots: | key, block, mark | free | key, block, mark | ...
+//! ```
+//!
+//! The map holds four bytes a block and none of the keys, which lie beside the blocks: it stays in the processor's own
+//! cache, and a hit reads one line of memory before the block's.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
+use hashbrown::HashTable;
 use parking_lot::RwLock;
 
 use super::sstable::Block;
@@ -37,8 +43,8 @@ struct Shard {
 #[derive(Default)]
 struct Clock {
     slots: Vec<Option<Slot>>,
-    free: Vec<usize>,
-    places: HashMap<Key, usize, BuildHasherDefault<KeyHasher>>,
+    free: Vec<u32>,
+    places: HashTable<u32>,
     hand: usize,
     bytes: usize,
 }
@@ -56,10 +62,10 @@ impl Cache {
 
     /// What `read` makes of the block, if it is here. It runs under a shared lock and should be quick.
     pub fn with<T>(&self, key: Key, read: impl FnOnce(&Block) -> T) -> Option<T> {
-        let shard = self.shard(key);
+        let hash = mix(key);
+        let shard = self.shard(hash);
         let clock = shard.clock.read();
-        let found = clock.places.get(&key).and_then(|place| clock.slots[*place].as_ref());
-        let Some(slot) = found else {
+        let Some(slot) = clock.place(key, hash).and_then(|place| clock.slots[place].as_ref()) else {
             shard.misses.fetch_add(1, Relaxed);
             return None;
         };
@@ -81,30 +87,23 @@ impl Cache {
         if bytes > share {
             return;
         }
-        let mut clock = self.shard(key).clock.write();
-        if clock.places.contains_key(&key) {
+        let hash = mix(key);
+        let mut clock = self.shard(hash).clock.write();
+        if clock.place(key, hash).is_some() {
             return;
         }
         clock.make_room(share - bytes);
         clock.bytes += bytes;
-        let slot = Slot { key, block, marked: AtomicBool::new(false) };
-        let place = match clock.free.pop() {
-            Some(place) => place,
-            None => {
-                clock.slots.push(None);
-                clock.slots.len() - 1
-            }
-        };
-        clock.slots[place] = Some(slot);
-        clock.places.insert(key, place);
+        clock.put(hash, Slot { key, block, marked: AtomicBool::new(false) });
     }
 
     /// Lets go of blocks of a table that is gone.
     pub fn forget(&self, number: u64, offsets: impl Iterator<Item = u64>) {
         for offset in offsets {
             let key = (number, offset);
-            let shard = self.shard(key);
-            if shard.clock.read().places.contains_key(&key) {
+            let shard = self.shard(mix(key));
+            let is_there = shard.clock.read().place(key, mix(key)).is_some();
+            if is_there {
                 shard.clock.write().remove(key);
             }
         }
@@ -120,12 +119,29 @@ impl Cache {
         (sum(|shard| &shard.hits), sum(|shard| &shard.misses))
     }
 
-    fn shard(&self, key: Key) -> &Shard {
-        &self.shards[(mix(key) >> 61) as usize]
+    fn shard(&self, hash: u64) -> &Shard {
+        &self.shards[(hash >> 54) as usize % SHARDS]
     }
 }
 
 impl Clock {
+    fn place(&self, key: Key, hash: u64) -> Option<usize> {
+        let is_it = |place: &u32| self.slots[*place as usize].as_ref().is_some_and(|slot| slot.key == key);
+        self.places.find(hash, is_it).map(|place| *place as usize)
+    }
+
+    fn put(&mut self, hash: u64, slot: Slot) {
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            // A block has some bytes and the memory of a machine fewer than 4 billion times as many.
+            (self.slots.len() - 1) as u32
+        });
+        self.slots[place as usize] = Some(slot);
+        let slots = &self.slots;
+        let hash_of = |place: &u32| slots[*place as usize].as_ref().map_or(0, |slot| mix(slot.key));
+        self.places.insert_unique(hash, place, hash_of);
+    }
+
     /// Evicts until at most `bytes_max` are in use.
     fn make_room(&mut self, bytes_max: usize) {
         while self.bytes > bytes_max {
@@ -139,38 +155,22 @@ impl Clock {
     }
 
     fn remove(&mut self, key: Key) {
-        if let Some(place) = self.places.remove(&key)
-            && let Some(slot) = self.slots[place].take()
-        {
+        let slots = &self.slots;
+        let is_it = |place: &u32| slots[*place as usize].as_ref().is_some_and(|slot| slot.key == key);
+        let Ok(found) = self.places.find_entry(mix(key), is_it) else { return };
+        let (place, _) = found.remove();
+        if let Some(slot) = self.slots[place as usize].take() {
             self.bytes -= slot.block.bytes() + BLOCK_OVERHEAD;
             self.free.push(place);
         }
     }
 }
 
-/// Keys are small numbers; one multiplication spreads them well enough for the map and the choice of a shard.
+/// Keys are small numbers, spread by one multiplication. The map takes the lower bits and the upper seven, the shard the
+/// three below those; the best bits of the product, the upper ones, are folded into the lower.
 fn mix(key: Key) -> u64 {
-    (key.0.rotate_left(40) ^ key.1).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-}
-
-#[derive(Default)]
-struct KeyHasher(u64);
-
-impl Hasher for KeyHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        self.0 = mix((self.0, word));
-        self.0 ^= self.0 >> 32;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
+    let product = (key.0.rotate_left(40) ^ key.1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    product ^ product >> 32
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! ```text
 //!   text, json, enums    all of it          array, record, hstore   each item of it
 //!   jsonb, jsonpath      behind a byte      ranges                  each end
+//!   tsvector, tsquery    words that end with zeros
 //! ```
 //!
 //! The rest has no text in it. Lengths are those of the text as it is sent. A value that is cut off or says what cannot be is
@@ -42,7 +43,11 @@ pub fn has_text(ty: &Type) -> bool {
     match ty {
         Type::Array(element) => has_text(element),
         Type::Range(_) | Type::Multirange(_) => true,
-        _ => is_text(ty) || fields(ty).is_some() || matches!(ty, Type::Jsonb | Type::JsonPath | Type::Hstore),
+        _ => {
+            is_text(ty)
+                || fields(ty).is_some()
+                || matches!(ty, Type::Jsonb | Type::JsonPath | Type::Hstore | Type::TsVector | Type::TsQuery)
+        }
     }
 }
 
@@ -91,6 +96,30 @@ fn convert(ty: &Type, bytes: &[u8], out: &mut Vec<u8>, text: Convert<'_>) -> Res
                     if parts.item(&Type::Text)?.is_none() {
                         break;
                     }
+                }
+            }
+        }
+        Type::TsVector => {
+            let _ = parts.copy(4);
+            while parts.word()?.is_some() {
+                let Some(positions) = parts.copy(2) else { break };
+                let positions = usize::from(u16::from_be_bytes([positions[0], positions[1]]));
+                if parts.copy(2 * positions).is_none() {
+                    break;
+                }
+            }
+        }
+        Type::TsQuery => {
+            let _ = parts.copy(4);
+            loop {
+                // A word with its weights and whether it is a beginning; a phrase with its distance; another operator.
+                let done = match *parts.rest {
+                    [1, ..] => parts.copy(3).is_none() || parts.word()?.is_none(),
+                    [2, 4, ..] => parts.copy(4).is_none(),
+                    _ => parts.copy(2).is_none(),
+                };
+                if done {
+                    break;
                 }
             }
         }
@@ -148,6 +177,15 @@ impl<'p> Parts<'p> {
         self.copy(4).and_then(|bytes| bytes.try_into().ok()).map(i32::from_be_bytes)
     }
 
+    /// Text up to a zero; `None` where there is none.
+    fn word(&mut self) -> Result<Option<()>> {
+        let Some(end) = self.rest.iter().position(|byte| *byte == 0) else { return Ok(None) };
+        let (word, rest) = self.rest.split_at(end);
+        (self.text)(word, self.out)?;
+        self.rest = rest;
+        Ok(self.copy(1).map(|_| ()))
+    }
+
     /// A length and an item of that many bytes, or -1; `None` at the end and where it is cut off.
     fn item(&mut self, ty: &Type) -> Result<Option<()>> {
         let Some((length, _)) = self.rest.split_first_chunk::<4>() else { return Ok(None) };
@@ -174,7 +212,7 @@ impl<'p> Parts<'p> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{Value, binary};
+    use crate::types::{Value, binary, text};
 
     fn latin1() -> Encoding {
         Encoding::find("latin1").expect("an encoding")
@@ -189,11 +227,13 @@ mod tests {
     #[test]
     fn texts_inside_of_values_are_converted() {
         let texts = Type::Array(Box::new(Type::Text));
-        let text = |text: &str| Value::Text(text.to_owned());
+        let word = |word: &str| Value::Text(word.to_owned());
         for (value, ty, differs) in [
-            (text("é"), Type::Text, true),
-            (Value::Array(vec![text("né"), Value::Null, text("a")]), texts, true),
+            (word("é"), Type::Text, true),
+            (Value::Array(vec![word("né"), Value::Null, word("a")]), texts, true),
             (Value::Jsonb("\"é\"".to_owned()), Type::Jsonb, true),
+            (text::parse(&Type::TsVector, "'né':1A,3 'a'").expect("a tsvector"), Type::TsVector, true),
+            (text::parse(&Type::TsQuery, "né:*A <2> b & !ü").expect("a tsquery"), Type::TsQuery, true),
             (Value::Array(vec![Value::Int4(233)]), Type::Array(Box::new(Type::Int4)), false),
             (Value::Bytea(b"\xc3\xa9".to_vec()), Type::Bytea, false),
         ] {

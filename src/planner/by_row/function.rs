@@ -20,9 +20,9 @@ use parking_lot::Mutex;
 use crate::error::{Error, SqlState};
 use crate::planner::bindings::{Bindings, Execution};
 use crate::planner::by_row::body::{Body, Shown};
-use crate::planner::by_row::{optimise, parametrised};
+use crate::planner::by_row::{optimise, parametrised, to_its_end};
 use crate::planner::environment::Environment;
-use crate::types::arrow::errors::external;
+use crate::types::arrow::errors::{external, from_datafusion};
 
 /// What a subquery's rows say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -163,16 +163,9 @@ impl ScalarUDFImpl for SubqueryFunction {
         Ok(Arc::clone(&self.field))
     }
 
-    /// The subquery is planned and run on a thread of its own: this one may be inside a runtime, which must not wait.
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let answers = std::thread::scope(|scope| {
-            let thread = scope.spawn(|| {
-                let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-                runtime.block_on(self.answers(&args))
-            });
-            let panicked = |_| Err(external(Error::internal("a subquery failed")));
-            thread.join().unwrap_or_else(panicked)
-        })?;
+        let answers = to_its_end(|| async { self.answers(&args).await.map_err(from_datafusion) });
+        let answers = answers.map_err(external)?;
         if answers.is_empty() {
             return Ok(ColumnarValue::Array(arrow::array::new_empty_array(self.field.data_type())));
         }

@@ -41,6 +41,7 @@ use datafusion::logical_expr::expr::{Exists, Placeholder};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
+use crate::error::Error;
 use crate::planner::casts::input_schema;
 use crate::planner::correlated_names;
 use crate::planner::environment::Environment;
@@ -169,4 +170,20 @@ fn parametrised(plan: LogicalPlan, schema: &DFSchema, parameters: usize) -> Resu
         .map_data(LogicalPlan::recompute_schema)
     })?;
     Ok((plan.data, outer))
+}
+
+/// What `work` comes to, on a thread of its own: this one may be inside a runtime, which must not wait.
+pub fn to_its_end<T, W, F>(work: W) -> crate::error::Result<T>
+where
+    T: Send,
+    W: FnOnce() -> F + Send,
+    F: Future<Output = crate::error::Result<T>>,
+{
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            runtime.map_err(|error| Error::internal(error.to_string()))?.block_on(work())
+        });
+        thread.join().unwrap_or_else(|_| Err(Error::internal("a subquery failed")))
+    })
 }

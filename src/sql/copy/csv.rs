@@ -145,11 +145,12 @@ fn split(line: &[u8], options: &Options, fields: &mut Fields) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::functions::encodings::Encoding;
     use crate::sql::statement::{CopyEncoding, CopyOptions};
 
     fn rows(pieces: &[&str]) -> Vec<Vec<Option<String>>> {
         let given = CopyOptions { format: CopyEncoding::Csv, ..CopyOptions::default() };
-        let options = Options::new(&given, true, &[]).unwrap();
+        let options = Options::new(&given, true, &[], Encoding::UTF8).unwrap();
         let (mut decoder, mut fields, mut rows) = (CsvDecoder::default(), Fields::default(), Vec::new());
         let mut drain = |decoder: &mut CsvDecoder, last| {
             while decoder.next(&options, &mut fields, last).unwrap().is_some() {

@@ -97,11 +97,11 @@ impl Stream for Encoded {
             Poll::Ready(batch) => batch,
         };
         let mut out = Messages::default();
-        if !std::mem::replace(&mut self.begun, true) {
-            if let Err(error) = self.encoder.begin(&mut out) {
-                self.ended = true;
-                return Poll::Ready(Some(Err(error)));
-            }
+        if !std::mem::replace(&mut self.begun, true)
+            && let Err(error) = self.encoder.begin(&mut out)
+        {
+            self.ended = true;
+            return Poll::Ready(Some(Err(error)));
         }
         match batch {
             Some(Ok(batch)) => {

@@ -162,10 +162,11 @@ fn number(bytes: &[u8], base: u32, digits_max: usize) -> (u8, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::functions::encodings::Encoding;
     use crate::sql::statement::CopyOptions;
 
     fn rows(pieces: &[&str]) -> Vec<Vec<Option<String>>> {
-        let options = Options::new(&CopyOptions::default(), true, &[]).unwrap();
+        let options = Options::new(&CopyOptions::default(), true, &[], Encoding::UTF8).unwrap();
         let (mut decoder, mut fields, mut rows) = (TextDecoder::default(), Fields::default(), Vec::new());
         let mut drain = |decoder: &mut TextDecoder, last| {
             while decoder.next(&options, &mut fields, last).unwrap().is_some() {

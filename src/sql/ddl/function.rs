@@ -59,6 +59,18 @@ impl Session {
         for NamedType { place, data_type } in &create.named {
             function.arguments[*place].ty = self.type_in_signature(&catalog, data_type)?;
         }
+        if let Returns::Table(columns) = &mut function.returns {
+            for NamedType { place, data_type } in &create.named_out {
+                let ty = self.type_in_signature(&catalog, data_type)?;
+                if let Type::Composite(_) = &ty {
+                    return Err(Error::unsupported("a column of a composite type that a function returns"));
+                }
+                columns[*place].ty = ty;
+            }
+            for column in columns {
+                type_names::check_created(&column.ty, &catalog)?;
+            }
+        }
         for ty in function.argument_types() {
             type_names::check_created(&ty, &catalog)?;
         }

@@ -68,6 +68,18 @@ impl Found {
         types
     }
 
+    /// The places among the single arguments of those that the call gives.
+    fn given_places(&self, count: usize) -> impl Iterator<Item = usize> + '_ {
+        (0..count).filter(move |place| !self.defaults.get(*place).copied().unwrap_or(false))
+    }
+
+    /// The arguments that the call gives, and what each is declared as.
+    fn given(&self) -> Vec<(Expr, Type)> {
+        let (single, declared) = (self.single(), self.declared());
+        let count = single.len().min(declared.len());
+        self.given_places(count).map(|place| (single[place].clone(), declared[place].clone())).collect()
+    }
+
     /// The function with the types of a call whose arguments are of these, and the types of the single arguments; `None`
     /// stands for one that is not known. 42883 when they do not fit.
     pub fn settled(&self, given: &[Option<Type>]) -> Result<Settled> {
@@ -136,27 +148,12 @@ pub fn find(
     if catalog.functions().next().is_none() {
         return Ok(None);
     }
-    let read = object_name("", name);
-    let schemas = match &read.schema {
-        Some(schema) => std::slice::from_ref(schema),
-        None => search_path,
-    };
-    let mut fitting: Vec<Found> = Vec::new();
-    let mut known = false;
-    for schema in schemas {
-        for function in catalog.functions_named(schema, &read.name) {
-            known = true;
-            fitting.extend(place(function, arguments)?);
-        }
-        if !fitting.is_empty() {
-            break;
-        }
-    }
+    let Placed { mut fitting, known, qualified } = placed(catalog, search_path, name, arguments)?;
     if fitting.len() > 1 {
-        choose(&mut fitting, types_of)?;
+        choose(&mut fitting, types_of);
     }
     match fitting.len() {
-        0 if known && read.schema.is_some() => {
+        0 if known && qualified => {
             let given: Vec<Expr> = arguments.iter().filter_map(expression).cloned().collect();
             let types = types_of(&given).unwrap_or_else(|_| vec![None; given.len()]);
             Err(missing(&name.to_string(), &types))
@@ -174,16 +171,82 @@ pub fn find(
     }
 }
 
-/// The functions that a stored expression calls.
+/// All functions that a call may mean, as far as that is known without planning: one where nothing else decides, and those
+/// of one schema in any case. Views and checks keep all of them, because what it means is decided when they are planned.
+pub fn candidates(
+    catalog: &Catalog,
+    search_path: &[String],
+    parameters: &[Option<Type>],
+    name: &ast::ObjectName,
+    arguments: &[FunctionArg],
+) -> Result<Vec<Found>> {
+    let mut fitting = placed(catalog, search_path, name, arguments)?.fitting;
+    if fitting.len() < 2 {
+        return Ok(fitting);
+    }
+    let is_told = |found: &Found| {
+        let mut given = found.given().into_iter();
+        given.all(|(argument, _)| !matches!(told(&argument, parameters), Told::Nothing))
+    };
+    if fitting.iter().all(is_told) {
+        choose(&mut fitting, &written_types(parameters));
+        return Ok(fitting);
+    }
+    let may_fit = |(argument, declared): (Expr, Type)| match told(&argument, parameters) {
+        Told::Type(given) => fit(&declared, &given).is_some(),
+        Told::Unknown | Told::Nothing => true,
+    };
+    fitting.retain(|found| found.given().into_iter().all(may_fit));
+    Ok(fitting)
+}
+
+/// The functions that fit a call's number and names of arguments.
+#[derive(Default)]
+struct Placed {
+    /// Of the first schema that has any.
+    fitting: Vec<Found>,
+    /// A function of ours has the name.
+    known: bool,
+    /// The call names the schema.
+    qualified: bool,
+}
+
+fn placed(
+    catalog: &Catalog,
+    search_path: &[String],
+    name: &ast::ObjectName,
+    arguments: &[FunctionArg],
+) -> Result<Placed> {
+    let read = object_name("", name);
+    let schemas = match &read.schema {
+        Some(schema) => std::slice::from_ref(schema),
+        None => search_path,
+    };
+    let mut placed = Placed { qualified: read.schema.is_some(), ..Placed::default() };
+    for schema in schemas {
+        for function in catalog.functions_named(schema, &read.name) {
+            placed.known = true;
+            placed.fitting.extend(place(function, arguments)?);
+        }
+        if !placed.fitting.is_empty() {
+            break;
+        }
+    }
+    Ok(placed)
+}
+
+/// The functions that a stored expression calls, or may call.
 pub fn called_in(sql: &str, catalog: &Catalog, search_path: &[String]) -> Result<Vec<Arc<Function>>> {
     let expression = dialect::parse_expression(sql)?;
     let mut called = Vec::new();
     let _ = visit::expressions(&expression, |part| {
-        if let Expr::Function(call) = part
-            && let ast::FunctionArguments::List(list) = &call.args
-            && let Ok(Some(found)) = find(catalog, search_path, &written_types(&[]), &call.name, &list.args)
-        {
-            called.push(found.function);
+        if let Expr::Function(call) = part {
+            let args = match &call.args {
+                ast::FunctionArguments::List(list) => list.args.as_slice(),
+                _ => &[],
+            };
+            let found = candidates(catalog, search_path, &[], &call.name, args).unwrap_or_default();
+            called.extend(found.into_iter().map(|found| found.function));
         }
         ControlFlow::<()>::Continue(())
     });
@@ -191,7 +254,7 @@ pub fn called_in(sql: &str, catalog: &Catalog, search_path: &[String]) -> Result
 }
 
 /// The types that arguments tell by how they are written.
-pub fn written_types(parameters: &[Option<Type>]) -> impl Fn(&[Expr]) -> Result<Vec<Option<Type>>> + '_ {
+fn written_types(parameters: &[Option<Type>]) -> impl Fn(&[Expr]) -> Result<Vec<Option<Type>>> + '_ {
     move |arguments| {
         let told = |argument: &Expr| match told(argument, parameters) {
             Told::Type(ty) => Some(ty),
@@ -274,57 +337,137 @@ fn place(function: &Arc<Function>, arguments: &[FunctionArg]) -> Result<Option<F
 }
 
 /// How well an argument fits its parameter.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Fit {
-    Cast = 100,
-    Preferred = 200,
-    Exact = 400,
+    Cast,
+    Preferred,
+    Exact,
+}
+
+/// A function that might be meant: what each given argument is declared as, and its type if that is known.
+struct Candidate {
+    found: Found,
+    arguments: Vec<(Type, Option<Type>)>,
+    /// How many arguments are of the declared type, and how many are of it or of a preferred one. PostgreSQL asks for the
+    /// second only where the first is equal.
+    score: (usize, usize),
+}
+
+impl Candidate {
+    /// `None` when an argument does not fit.
+    fn of(found: Found, types_of: TypesOf) -> Option<Candidate> {
+        let (single, declared) = (found.single(), found.declared());
+        // What is wrong with an argument is said when it is planned.
+        let given = types_of(&single).unwrap_or_else(|_| vec![None; single.len()]);
+        if polymorphic::resolve(&declared, &given) == Err(Misfit::Missing) {
+            return None;
+        }
+        let count = declared.len().min(given.len());
+        let arguments: Vec<(Type, Option<Type>)> =
+            found.given_places(count).map(|place| (declared[place].clone(), given[place].clone())).collect();
+        let mut score = (0, 0);
+        for (declared, given) in &arguments {
+            let Some(given) = given else { continue };
+            let fit = fit(declared, given)?;
+            score.0 += usize::from(fit == Fit::Exact);
+            score.1 += usize::from(fit != Fit::Cast);
+        }
+        Some(Candidate { found, arguments, score })
+    }
+
+    /// What an argument of unknown type is declared as.
+    fn unknown(&self, place: usize) -> Option<&Type> {
+        match self.arguments.get(place)? {
+            (declared, None) => Some(declared),
+            _ => None,
+        }
+    }
 }
 
 /// Leaves those whose parameters fit the arguments best, as far as the arguments tell their types.
-fn choose(fitting: &mut Vec<Found>, types_of: TypesOf) -> Result<()> {
-    let mut scored = Vec::with_capacity(fitting.len());
-    for found in fitting.iter() {
-        // What is wrong with an argument is said when it is planned.
-        let single = found.single();
-        let given = types_of(&single).unwrap_or_else(|_| vec![None; single.len()]);
-        let declared = found.declared();
-        let resolves = polymorphic::resolve(&declared, &given) != Err(Misfit::Missing);
-        let is_given = |place: &usize| !found.defaults.get(*place).copied().unwrap_or(false);
-        let scores = (0..declared.len())
-            .filter(is_given)
-            .map(|place| fit(&declared[place], given.get(place).and_then(Option::as_ref)));
-        scored.push(match resolves {
-            true => scores.sum::<Option<u32>>(),
-            false => None,
-        });
+///
+/// Source: <https://www.postgresql.org/docs/17/typeconv-func.html>
+fn choose(fitting: &mut Vec<Found>, types_of: TypesOf) {
+    let mut candidates: Vec<Candidate> =
+        fitting.drain(..).filter_map(|found| Candidate::of(found, types_of)).collect();
+    let best = candidates.iter().map(|candidate| candidate.score).max();
+    candidates.retain(|candidate| Some(candidate.score) == best);
+    if candidates.len() > 1 {
+        choose_by_category(&mut candidates);
     }
-    let best = scored.iter().flatten().max().copied();
-    let mut scores = scored.into_iter();
-    fitting.retain(|_| scores.next().is_some_and(|score| score.is_some() && score == best));
+    if candidates.len() > 1 {
+        choose_by_known(&mut candidates);
+    }
+    fitting.extend(candidates.into_iter().map(|candidate| candidate.found));
     // The one that takes the arguments as they are goes before one that makes an array of them.
     if fitting.iter().any(|found| found.spread.is_none()) {
         fitting.retain(|found| found.spread.is_none());
     }
-    Ok(())
 }
 
-fn fit(declared: &Type, given: Option<&Type>) -> Option<u32> {
-    let Some(given) = given else {
-        // What is unknown is taken for a text where there is a choice.
-        return Some(u32::from(declared.category() == 'S'));
+/// What is unknown is a text where one takes a text, and else of the category that all agree on; of that, the preferred type
+/// if one takes it. Where they do not agree, nothing is decided.
+fn choose_by_category(candidates: &mut Vec<Candidate>) {
+    let count = candidates.iter().map(|candidate| candidate.arguments.len()).max().unwrap_or(0);
+    let mut wanted = Vec::new();
+    for place in 0..count {
+        let Some(declared) =
+            candidates.iter().map(|candidate| candidate.unknown(place)).collect::<Option<Vec<&Type>>>()
+        else {
+            continue;
+        };
+        let category = match declared.iter().find(|ty| ty.category() == 'S').or(declared.first()) {
+            Some(ty) => ty.category(),
+            None => return,
+        };
+        if category != 'S' && declared.iter().any(|ty| ty.category() != category) {
+            return;
+        }
+        let preferred = declared.iter().any(|ty| ty.category() == category && ty.is_preferred());
+        wanted.push((place, category, preferred));
+    }
+    let is_wanted = |candidate: &Candidate| {
+        wanted.iter().all(|&(place, category, preferred)| {
+            candidate
+                .unknown(place)
+                .is_some_and(|ty| ty.category() == category && (!preferred || ty.is_preferred()))
+        })
     };
-    let fit = if polymorphic_of(declared).is_some() {
-        Fit::Cast
-    } else if given.bare() == *declared {
-        Fit::Exact
-    } else if context(given, declared) == Some(Context::Implicit) {
-        let is_preferred = declared.is_preferred() && declared.category() == given.category();
-        if is_preferred { Fit::Preferred } else { Fit::Cast }
-    } else {
+    if candidates.iter().any(is_wanted) {
+        candidates.retain(is_wanted);
+    }
+}
+
+/// Where all known arguments are of one type, what is unknown is taken for it if that decides.
+fn choose_by_known(candidates: &mut Vec<Candidate>) {
+    let mut known =
+        candidates.iter().flat_map(|candidate| &candidate.arguments).filter_map(|(_, given)| given.as_ref());
+    let Some(first) = known.next().map(Type::bare) else { return };
+    if known.any(|ty| ty.bare() != first) {
+        return;
+    }
+    let takes = |candidate: &Candidate| {
+        let mut arguments = candidate.arguments.iter();
+        arguments.all(|(declared, given)| given.is_some() || fit(declared, &first).is_some())
+    };
+    if candidates.iter().filter(|candidate| takes(candidate)).count() == 1 {
+        candidates.retain(takes);
+    }
+}
+
+/// `None` when the argument does not fit.
+fn fit(declared: &Type, given: &Type) -> Option<Fit> {
+    if polymorphic_of(declared).is_some() {
+        return Some(Fit::Cast);
+    }
+    if given.bare() == *declared {
+        return Some(Fit::Exact);
+    }
+    if context(given, declared) != Some(Context::Implicit) {
         return None;
-    };
-    Some(fit as u32)
+    }
+    let is_preferred = declared.is_preferred() && declared.category() == given.category();
+    Some(if is_preferred { Fit::Preferred } else { Fit::Cast })
 }
 
 /// The type of a literal, a cast, or a parameter whose type is known.

@@ -5,16 +5,19 @@
 use std::sync::Arc;
 
 use datafusion::logical_expr::ScalarUDF;
-use datafusion::sql::sqlparser::ast::Expr;
+use datafusion::sql::sqlparser::ast::{Expr, ObjectName};
 
 use crate::catalog::{Catalog, Function, Oid};
 use crate::planner::argument;
+use crate::sql::known::quoted;
+use crate::sql::rewrite::function_call;
 use crate::types::Type;
 
 /// An argument of a function, by oid and position, and how many the call gave.
-const ARGUMENT: &str = "__argument_";
+/// No client can write a name that begins so; see [`MARK`](crate::types::arrow::errors::MARK).
+const ARGUMENT: &str = "\0argument_";
 /// An argument whose type the call says: the oid of the function, and the type in hexadecimal JSON.
-const TYPED: &str = "__typed_";
+const TYPED: &str = "\0typed_";
 
 /// The function that carries an argument's type, by the name made here.
 pub fn argument_function(catalog: &Catalog, name: &str) -> Option<Arc<ScalarUDF>> {
@@ -37,7 +40,7 @@ pub fn argument_function(catalog: &Catalog, name: &str) -> Option<Arc<ScalarUDF>
 /// The argument with its parameter's type; see [`argument`].
 pub fn typed(function: &Function, position: usize, given: usize, argument: &Expr) -> Expr {
     let name = format!("{ARGUMENT}{}_{position}_{given}", function.oid);
-    crate::sql::rewrite::function_call(&name, vec![argument.clone()])
+    call(&name, argument.clone())
 }
 
 /// An expression as an argument of this type.
@@ -45,7 +48,16 @@ pub fn carrying(function: Oid, ty: &Type, expr: Expr) -> Expr {
     let written = serde_json::to_vec(ty).expect("a type is plain data, which always serialises");
     let digits: String = written.iter().map(|byte| format!("{byte:02x}")).collect();
     let name = format!("{TYPED}{function}_{digits}");
-    crate::sql::rewrite::function_call(&name, vec![expr])
+    call(&name, expr)
+}
+
+/// A call by a name that is written in quotes, so that it can be read again where a part of the tree becomes text.
+fn call(name: &str, argument: Expr) -> Expr {
+    let mut call = function_call(name, vec![argument]);
+    if let Expr::Function(function) = &mut call {
+        function.name = ObjectName::from(vec![quoted(name)]);
+    }
+    call
 }
 
 /// The bytes that digits stand for.

@@ -1,7 +1,10 @@
 //! Calls of SQL functions in a statement's tree.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use datafusion::logical_expr::Volatility;
 use datafusion::sql::sqlparser::ast::{
@@ -19,7 +22,7 @@ use crate::sql::dialect;
 use crate::sql::known::quoted;
 use crate::sql::records;
 use crate::sql::rewrite::{cast_to, name_of};
-use crate::sql::routines::call::{Found, find, written_types};
+use crate::sql::routines::call::{Found, candidates, find};
 use crate::sql::routines::carriers::{carrying, typed};
 use crate::sql::routines::listed::{listed_types, unlisted};
 use crate::sql::routines::scopes::{QueryScope, Scopes, Typer, first_term};
@@ -33,8 +36,13 @@ use crate::types::{RangeType, Type};
 
 /// A function of this oid, as FROM names it to the planner.
 const FUNCTION: &str = "__function_";
+/// What such names have in them, so that no client can write one: in FROM they become text without quotes, where no other mark
+/// would be read again.
+static SECRET: LazyLock<String> =
+    LazyLock::new(|| format!("{:016x}", RandomState::new().build_hasher().finish()));
 /// What stands in FROM for a function of the select list; not to be written without quotes.
 const SET: &str = "set of rows";
+
 /// Puts the bodies of SQL functions in the place of their calls.
 pub fn expand(tree: &mut impl VisitMut, context: &PlanContext) -> Result<()> {
     expand_in(tree, context, None, 0)
@@ -57,13 +65,14 @@ fn expand_in(
     if depth > NESTED_MAX {
         return Err(Error::new(SqlState("54001"), "stack depth limit exceeded"));
     }
-    match visit::walk_mut(tree, &mut Expander { context, depth, typer, scopes: Scopes::default() }) {
+    match visit::walk_mut(tree, &mut Expander::new(context, depth, typer)) {
         ControlFlow::Break(error) => Err(error),
         ControlFlow::Continue(()) => Ok(()),
     }
 }
 
-/// Gives the SQL functions that a query calls their schemas; their oids.
+/// Gives the SQL functions that a query calls their schemas; their oids, and those of all that a call may mean where the
+/// types of its arguments decide.
 pub fn qualify(query: &mut ast::Query, context: &PlanContext) -> Result<Vec<Oid>> {
     let mut qualifier = Qualifier { context, found: Vec::new() };
     match visit::walk_mut(query, &mut qualifier) {
@@ -80,12 +89,12 @@ struct Qualifier<'a> {
 impl Qualifier<'_> {
     fn name(&mut self, name: &mut ObjectName, args: &[FunctionArg]) -> Result<()> {
         let context = self.context;
-        if let Some(Found { function, .. }) =
-            find(context.catalog, context.search_path, &written_types(&[]), name, args)?
-        {
-            self.found.push(function.oid);
+        let found = candidates(context.catalog, context.search_path, &[], name, args)?;
+        // They share a schema.
+        if let Some(Found { function, .. }) = found.first() {
             *name = ObjectName::from(vec![quoted(&function.schema), quoted(&function.name)]);
         }
+        self.found.extend(found.iter().map(|found| found.function.oid));
         Ok(())
     }
 }
@@ -113,8 +122,9 @@ impl VisitorMut for Qualifier<'_> {
 
 /// The oid in a name that FROM has of a function, and how many columns are listed behind the arguments.
 pub fn called_by_name(name: &str) -> Option<(Oid, usize)> {
-    let (oid, listed) = name.strip_prefix(FUNCTION)?.split_once('_')?;
-    Some((oid.parse().ok()?, listed.parse().ok()?))
+    let (secret, rest) = name.strip_prefix(FUNCTION)?.split_once('_')?;
+    let (oid, listed) = rest.split_once('_')?;
+    (secret == *SECRET).then_some((oid.parse().ok()?, listed.parse().ok()?))
 }
 
 struct Expander<'a> {
@@ -122,6 +132,8 @@ struct Expander<'a> {
     depth: usize,
     typer: Option<Typer<'a>>,
     scopes: Scopes,
+    /// Polymorphic functions whose bodies were planned with these types of arguments.
+    checked: RefCell<HashSet<(Oid, Vec<Type>)>>,
 }
 
 /// A call whose function is known, with its types.
@@ -143,17 +155,33 @@ impl Call {
     }
 }
 
-impl Expander<'_> {
-    /// The function that a call means, as far as that is known without planning.
-    fn find(&self, name: &ObjectName, args: &[FunctionArg]) -> Result<Option<Found>> {
+/// Arguments, and the types they were found to have.
+type Asked = (Vec<Expr>, Vec<Option<Type>>);
+
+impl<'a> Expander<'a> {
+    fn new(context: &'a PlanContext<'a>, depth: usize, typer: Option<Typer<'a>>) -> Expander<'a> {
+        Expander { context, depth, typer, scopes: Scopes::default(), checked: RefCell::default() }
+    }
+
+    /// The functions that a call may mean, as far as that is known without planning.
+    fn candidates(&self, name: &ObjectName, args: &[FunctionArg]) -> Result<Vec<Found>> {
         let context = self.context;
-        find(context.catalog, context.search_path, &written_types(context.param_types), name, args)
+        candidates(context.catalog, context.search_path, context.param_types, name, args)
     }
 
     /// The function that a call means, whose arguments are planned where that is needed.
     fn call(&self, name: &ObjectName, args: &[FunctionArg]) -> Result<Option<Call>> {
         let context = self.context;
-        let types_of = |arguments: &[Expr]| self.scopes.types_of(arguments, context, self.typer);
+        // Each function that may be meant asks for the types, and planning them is dear.
+        let asked: RefCell<Vec<Asked>> = RefCell::default();
+        let types_of = |arguments: &[Expr]| {
+            if let Some((_, types)) = asked.borrow().iter().find(|(known, _)| known == arguments) {
+                return Ok(types.clone());
+            }
+            let types = self.scopes.types_of(arguments, context, self.typer)?;
+            asked.borrow_mut().push((arguments.to_vec(), types.clone()));
+            Ok(types)
+        };
         let Some(found) = find(context.catalog, context.search_path, &types_of, name, args)? else {
             return Ok(None);
         };
@@ -174,8 +202,12 @@ impl Expander<'_> {
             let ty = function.variadic().map(|argument| &argument.ty);
             arguments.extend(ty.map(|ty| carrying(oid, ty, array)));
         }
-        if found.function.is_polymorphic() && !self.body_calls(&function)? {
-            super::check(&function, context)?;
+        let key = (oid, function.argument_types());
+        if found.function.is_polymorphic() && !self.checked.borrow().contains(&key) {
+            if !self.body_calls(&function)? {
+                super::check(&function, context)?;
+            }
+            self.checked.borrow_mut().insert(key);
         }
         Ok(Some(Call { function, arguments, given, is_typed: true }))
     }
@@ -184,7 +216,9 @@ impl Expander<'_> {
     fn body_calls(&self, function: &Function) -> Result<bool> {
         let context = self.context;
         let query = body::query(function, context.catalog, &path(function, context))?;
-        let is_ours = |name: &ObjectName, args: &[FunctionArg]| !matches!(self.find(name, args), Ok(None));
+        let is_ours = |name: &ObjectName, args: &[FunctionArg]| {
+            self.candidates(name, args).map_or(true, |found| !found.is_empty())
+        };
         struct Calls<'a>(&'a dyn Fn(&ObjectName, &[FunctionArg]) -> bool);
         impl ast::Visitor for Calls<'_> {
             type Break = ();
@@ -245,14 +279,7 @@ impl Expander<'_> {
         match function.value() {
             None => Ok(value),
             Some(Type::Void) => Ok(crate::sql::rewrite::function_call(VOID, vec![value])),
-            // Nobody need be able to write its name here.
-            Some(
-                returns @ (Type::Enum(_)
-                | Type::Composite(_)
-                | Type::Record(_)
-                | Type::Range(RangeType::Own(_))),
-            ) => Ok(carrying(function.oid, returns, value)),
-            Some(returns) => cast(value, returns),
+            Some(returns) => returned(function, value, returns),
         }
     }
 
@@ -270,7 +297,7 @@ impl Expander<'_> {
             }
             Returns::Table(columns) if columns.len() == items.len() => {
                 for ((_, expr), column) in items.iter().zip(columns) {
-                    let value = cast(self.substituted(call, expr)?, &column.ty)?;
+                    let value = returned(&call.function, self.substituted(call, expr)?, &column.ty)?;
                     fields.extend([text(column.name.clone()), value]);
                 }
             }
@@ -344,10 +371,14 @@ impl Expander<'_> {
     }
 
     fn expand_factor(&self, factor: &mut TableFactor) -> Result<()> {
-        if let TableFactor::Function { name, args, alias, .. } = factor
-            && self.find(name, args)?.is_some()
+        if let TableFactor::Function { name, args, alias, with_ordinality: numbers, .. } = factor
+            && !self.candidates(name, args)?.is_empty()
         {
-            *factor = call_in_from(name.clone(), args.clone(), alias.take());
+            let mut call = call_in_from(name.clone(), args.clone(), alias.take());
+            if let TableFactor::Table { with_ordinality, .. } = &mut call {
+                *with_ordinality = *numbers;
+            }
+            *factor = call;
         }
         rows_from::settle(factor)?;
         if let Some(items) = rows_from::items_of(factor) {
@@ -511,7 +542,7 @@ impl Expander<'_> {
             SetExpr::Select(select) => select,
             _ => return Ok(()),
         };
-        let Some((call, function)) = self.set_in(&select.projection)? else { return Ok(()) };
+        let Some((call, mut found)) = self.set_in(&select.projection)? else { return Ok(()) };
         let groups = !matches!(&select.group_by, GroupByExpr::Expressions(keys, _) if keys.is_empty());
         if groups || select.having.is_some() || select.projection.iter().filter_map(computed).any(is_of_rows)
         {
@@ -527,7 +558,8 @@ impl Expander<'_> {
         }
         refuse_conditional(&select.projection, &call)?;
         let FunctionArguments::List(list) = &call.args else { return Ok(()) };
-        let Some(found) = self.find(&call.name, &list.args)? else { return Ok(()) };
+        let needs_types = found.iter().any(Found::needs_types);
+        let of_values = found.iter().any(|found| matches!(found.function.returns, Returns::SetOf(_)));
         let alias = quoted(SET);
         let value = Expr::CompoundIdentifier(vec![alias.clone(), alias.clone()]);
         let _ = visit::expressions_mut(&mut select.projection, |part| {
@@ -538,15 +570,16 @@ impl Expander<'_> {
         });
         // One column, whose name nobody else has.
         let shown = alias_of(alias.clone());
-        let mut relation = match found.needs_types() {
-            true => call_in_from(call.name.clone(), list.args.clone(), Some(shown)),
-            false => {
-                let arguments = found.arguments.into_iter().map(unnamed).collect();
+        let mut relation = match found.pop() {
+            Some(Found { function, arguments, .. }) if found.is_empty() && !needs_types => {
+                let arguments = arguments.into_iter().map(unnamed).collect();
                 call_in_from(function_name(&function, 0), arguments, Some(shown))
             }
+            // Which one it is turns out in FROM.
+            _ => call_in_from(call.name.clone(), list.args.clone(), Some(shown)),
         };
-        let row = match (&function.returns, &mut relation) {
-            (Returns::SetOf(_), TableFactor::Table { alias: Some(shown), .. }) => {
+        let row = match &mut relation {
+            TableFactor::Table { alias: Some(shown), .. } if of_values => {
                 name_column(shown);
                 value
             }
@@ -558,26 +591,29 @@ impl Expander<'_> {
         Ok(())
     }
 
-    /// The one call in a select list of a function that returns a set.
-    fn set_in(&self, list: &[SelectItem]) -> Result<Option<(ast::Function, Arc<Function>)>> {
-        let mut found: Option<(ast::Function, Arc<Function>)> = None;
+    /// The one call in a select list of a function that returns a set, and the functions that it may mean: sets of values, or
+    /// sets of rows.
+    fn set_in(&self, list: &[SelectItem]) -> Result<Option<(ast::Function, Vec<Found>)>> {
+        let mut found: Option<(ast::Function, Vec<Found>)> = None;
         for item in list {
             let outcome = visit::own_expressions(item, |part| {
                 let Expr::Function(call) = part else { return ControlFlow::Continue(()) };
                 let FunctionArguments::List(list) = &call.args else { return ControlFlow::Continue(()) };
-                match (self.find(&call.name, &list.args), &found) {
-                    (Ok(Some(known)), _) if !known.function.returns_set() => ControlFlow::Continue(()),
-                    (Ok(Some(_)), Some((known, _))) if known == call => ControlFlow::Continue(()),
-                    (Ok(Some(known)), None) => {
-                        found = Some((call.clone(), known.function));
-                        ControlFlow::Continue(())
-                    }
-                    (Ok(Some(_)), Some(_)) => ControlFlow::Break(Error::unsupported(
-                        "several set-returning SQL functions in one select list",
-                    )),
-                    // Calls among the arguments tell more once they are expanded.
-                    (Ok(None) | Err(_), _) => ControlFlow::Continue(()),
+                // Calls among the arguments tell more once they are expanded.
+                let known = self.candidates(&call.name, &list.args).unwrap_or_default();
+                if !returns_sets(&known) {
+                    return ControlFlow::Continue(());
                 }
+                match &found {
+                    Some((seen, _)) if seen == call => {}
+                    Some(_) => {
+                        return ControlFlow::Break(Error::unsupported(
+                            "several set-returning SQL functions in one select list",
+                        ));
+                    }
+                    None => found = Some((call.clone(), known)),
+                }
+                ControlFlow::Continue(())
             });
             if let ControlFlow::Break(error) = outcome {
                 return Err(error);
@@ -591,11 +627,9 @@ impl Expander<'_> {
         let found = visit::expressions(expr, |part| {
             let Expr::Function(call) = part else { return ControlFlow::Continue(()) };
             let FunctionArguments::List(list) = &call.args else { return ControlFlow::Continue(()) };
-            match self.find(&call.name, &list.args) {
-                Ok(None) => ControlFlow::Continue(()),
-                Ok(Some(_)) => ControlFlow::Break(Ok(true)),
-                // More is known once the calls among its arguments are expanded.
-                Err(error) if error.state() == SqlState::AMBIGUOUS_FUNCTION => ControlFlow::Break(Ok(true)),
+            match self.candidates(&call.name, &list.args) {
+                Ok(found) if found.is_empty() => ControlFlow::Continue(()),
+                Ok(_) => ControlFlow::Break(Ok(true)),
                 Err(error) => ControlFlow::Break(Err(error)),
             }
         });
@@ -671,6 +705,15 @@ pub fn path(function: &Function, context: &PlanContext) -> Vec<String> {
         None => context.search_path.to_vec(),
         Some(path) => path.split(',').map(|name| name.trim().trim_matches('"').to_owned()).collect(),
     }
+}
+
+/// Whether all functions that a call may mean return sets, and all of the same kind.
+fn returns_sets(found: &[Found]) -> bool {
+    let of_values = |found: &Found| matches!(found.function.returns, Returns::SetOf(_));
+    found.first().is_some_and(|first| {
+        let is_alike = |one: &Found| one.function.returns_set() && of_values(one) == of_values(first);
+        found.iter().all(is_alike)
+    })
 }
 
 /// A call in FROM.
@@ -770,7 +813,7 @@ fn within_query(
 
 /// The name that FROM has of a function, with the count of the columns that are listed behind the arguments.
 fn function_name(function: &Function, listed: usize) -> ObjectName {
-    ObjectName::from(vec![Ident::new(format!("{FUNCTION}{}_{listed}", function.oid))])
+    ObjectName::from(vec![Ident::new(format!("{FUNCTION}{}_{}_{listed}", *SECRET, function.oid))])
 }
 
 fn unnamed(expr: Expr) -> FunctionArg {
@@ -808,6 +851,17 @@ fn case_when_not(condition: Expr, value: Expr) -> Expr {
         operand: None,
         conditions: vec![ast::CaseWhen { condition: not, result: value }],
         else_result: None,
+    }
+}
+
+/// A value as the type that a function returns.
+fn returned(function: &Function, value: Expr, ty: &Type) -> Result<Expr> {
+    match ty {
+        // Nobody need be able to write its name here.
+        Type::Enum(_) | Type::Composite(_) | Type::Record(_) | Type::Range(RangeType::Own(_)) => {
+            Ok(carrying(function.oid, ty, value))
+        }
+        ty => cast(value, ty),
     }
 }
 

@@ -37,7 +37,12 @@ pub fn source(
     context: &PlanContext,
     names: &Names,
 ) -> Result<LogicalPlan> {
-    let listed = arguments.split_off(arguments.len().saturating_sub(listed));
+    let given = arguments.len().checked_sub(listed);
+    let is_whole = given == Some(function.arguments.len());
+    if !is_whole || (listed > 0 && function.returns != Returns::Record) {
+        return Err(Error::internal(format!("a call of {} with other arguments", function.name)));
+    }
+    let listed = arguments.split_off(function.arguments.len());
     // The planner gives calls whose functions are called otherwise an alias.
     let arguments: Vec<Expr> = arguments.into_iter().map(Expr::unalias).collect();
     let function = &of_call(function, &arguments)?;
@@ -57,9 +62,9 @@ pub fn source(
     if !is_void && plan.schema().fields().len() != columns.len() {
         return Err(mismatch(function, "Final statement returns another number of columns."));
     }
-    let typed = arguments.into_iter().enumerate().map(|(position, argument)| {
-        let types = function.argument_types();
-        let carrier = argument::function(types[position].clone(), &function.name, types, position);
+    let typed = arguments.into_iter().zip(function.argument_types()).enumerate();
+    let typed = typed.map(|(position, (argument, ty))| {
+        let carrier = argument::function(ty, &function.name, function.argument_types(), position);
         Expr::ScalarFunction(ScalarFunction::new_udf(carrier, vec![argument]))
     });
     let typed: Vec<Expr> = typed.collect();

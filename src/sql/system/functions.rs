@@ -636,12 +636,12 @@ fn number(value: &Value) -> Result<i64> {
     }
 }
 
-/// An argument that is an oid; PostgreSQL reads negative numbers as their two's complement.
-/// By PostgreSQL's number of it.
+/// An encoding by PostgreSQL's number of it.
 fn encoding(value: &Value) -> Result<Option<Encoding>> {
     Ok(i32::try_from(number(value)?).ok().and_then(Encoding::of_number))
 }
 
+/// An argument that is an oid; PostgreSQL reads negative numbers as their two's complement.
 fn oid(value: &Value) -> Result<Oid> {
     Ok(number(value)? as Oid)
 }

@@ -111,50 +111,70 @@ pub fn encode(
 
 /// Reads and checks a frame and gives the raw bytes.
 pub fn read(file: &dyn File, name: TableName, handle: Handle, kind: Kind) -> Result<Arc<[u8]>> {
-    let len = handle.len as usize;
-    let damaged = |at: u64, expected: String, found: String| {
-        Error::corrupt(file.path().display(), handle.offset + at, expected, found)
-    };
-    if len < HEADER_BYTES {
-        return Err(damaged(0, format!("a block of at least {HEADER_BYTES} bytes"), format!("{len}")));
-    }
-    let mut frame: Arc<[u8]> = zeroed(len);
-    let bytes = Arc::get_mut(&mut frame).expect("nobody else has the new allocation yet");
-    file.read_exact_at(bytes, handle.offset)?;
-    let word = |at: usize| u32::from_le_bytes(frame[at..at + 4].try_into().expect("four bytes"));
-    let (stored_len, raw_len, sum) = (word(0) as usize, word(4) as usize, word(8));
-    if stored_len != len - HEADER_BYTES {
-        return Err(damaged(0, format!("a block of {} bytes", len - HEADER_BYTES), format!("{stored_len}")));
-    }
-    let computed = checksum(name, handle.offset, &frame);
-    if computed != sum {
-        return Err(damaged(8, format!("checksum {computed:08x}"), format!("{sum:08x}")));
-    }
-    if frame[12] != kind as u8 {
-        return Err(damaged(12, format!("a block of kind {}", kind as u8), format!("{}", frame[12])));
-    }
-    let stored = &frame[HEADER_BYTES..];
-    match frame[13] {
-        PLAIN if raw_len == stored_len => Ok(Arc::from(stored)),
-        DEFLATE => inflate(stored, raw_len)
-            .ok_or_else(|| damaged(16, format!("{raw_len} deflated bytes"), "something else".to_owned())),
-        codec => Err(damaged(13, "a known codec".to_owned(), format!("{codec}, {raw_len} bytes"))),
-    }
-}
-
-fn zeroed(len: usize) -> Arc<[u8]> {
-    std::iter::repeat_n(0, len).collect()
-}
-
-fn inflate(stored: &[u8], raw_len: usize) -> Option<Arc<[u8]>> {
     thread_local! {
-        static DECOMPRESSOR: RefCell<Decompressor> = RefCell::new(Decompressor::new());
+        static READING: RefCell<Reading> = RefCell::new(Reading { frame: Vec::new(), decompressor: Decompressor::new() });
     }
-    let mut raw = zeroed(raw_len);
+    READING.with_borrow_mut(|reading| {
+        let raw = reading.read(file, name, handle, kind);
+        if reading.frame.capacity() > FRAME_BYTES_KEPT {
+            reading.frame = Vec::new();
+        }
+        raw
+    })
+}
+
+/// Data blocks have less; indexes and filters of large tables are read once.
+const FRAME_BYTES_KEPT: usize = 64 << 10;
+
+/// What a thread reads frames with.
+struct Reading {
+    /// Of the frame last read; what is in it means nothing.
+    frame: Vec<u8>,
+    decompressor: Decompressor,
+}
+
+impl Reading {
+    fn read(&mut self, file: &dyn File, name: TableName, handle: Handle, kind: Kind) -> Result<Arc<[u8]>> {
+        let len = handle.len as usize;
+        let damaged = |at: u64, expected: String, found: String| {
+            Error::corrupt(file.path().display(), handle.offset + at, expected, found)
+        };
+        if len < HEADER_BYTES {
+            return Err(damaged(0, format!("a block of at least {HEADER_BYTES} bytes"), format!("{len}")));
+        }
+        self.frame.resize(len, 0);
+        let frame = &mut self.frame[..];
+        file.read_exact_at(frame, handle.offset)?;
+        let word = |at: usize| u32::from_le_bytes(frame[at..at + 4].try_into().expect("four bytes"));
+        let (stored_len, raw_len, sum) = (word(0) as usize, word(4) as usize, word(8));
+        if stored_len != len - HEADER_BYTES {
+            return Err(damaged(
+                0,
+                format!("a block of {} bytes", len - HEADER_BYTES),
+                format!("{stored_len}"),
+            ));
+        }
+        let computed = checksum(name, handle.offset, frame);
+        if computed != sum {
+            return Err(damaged(8, format!("checksum {computed:08x}"), format!("{sum:08x}")));
+        }
+        if frame[12] != kind as u8 {
+            return Err(damaged(12, format!("a block of kind {}", kind as u8), format!("{}", frame[12])));
+        }
+        let stored = &frame[HEADER_BYTES..];
+        match frame[13] {
+            PLAIN if raw_len == stored_len => Ok(Arc::from(stored)),
+            DEFLATE => inflate(&mut self.decompressor, stored, raw_len)
+                .ok_or_else(|| damaged(16, format!("{raw_len} deflated bytes"), "something else".to_owned())),
+            codec => Err(damaged(13, "a known codec".to_owned(), format!("{codec}, {raw_len} bytes"))),
+        }
+    }
+}
+
+fn inflate(decompressor: &mut Decompressor, stored: &[u8], raw_len: usize) -> Option<Arc<[u8]>> {
+    let mut raw: Arc<[u8]> = std::iter::repeat_n(0, raw_len).collect();
     let bytes = Arc::get_mut(&mut raw).expect("nobody else has the new allocation yet");
-    let inflated =
-        DECOMPRESSOR.with_borrow_mut(|decompressor| decompressor.deflate_decompress(stored, bytes));
-    (inflated == Ok(raw_len)).then_some(raw)
+    (decompressor.deflate_decompress(stored, bytes) == Ok(raw_len)).then_some(raw)
 }
 
 fn checksum(name: TableName, offset: u64, frame: &[u8]) -> u32 {

@@ -63,6 +63,10 @@ impl Nearest {
 
 /// How many characters are put in, left out or changed between two names: Levenshtein's distance.
 fn changes(left: &str, right: &str) -> usize {
+    // Each character more is a change; a client may write a name of many megabytes.
+    if left.len().abs_diff(right.len()) > 4 * DISTANCE_MAX {
+        return left.len().max(right.len());
+    }
     let right: Vec<char> = right.chars().collect();
     let mut row: Vec<usize> = (0..=right.len()).collect();
     for (count, a) in left.chars().enumerate() {
