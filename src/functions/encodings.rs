@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The tables are encoding_rs'. It has the encodings as browsers read them, and PostgreSQL is stricter: each encoding says
-//! by a [`Rule`] where the two differ. Names, their other spellings and their numbers are PostgreSQL's
+//! by a `Rule` where the two differ. Names, their other spellings and their numbers are PostgreSQL's
 //! (<https://www.postgresql.org/docs/17/multibyte.html>).
 
 pub mod binary;

@@ -1,7 +1,7 @@
 //! Dates and times in documents: what `.datetime()` and its like read, as which item they go on, and what is compared
 //! with what.
 //!
-//! A text is read by a template strictly, as the standard asks ([`Strict`]). Without a template those of ISO 8601 are
+//! A text is read by a template strictly, as the standard asks (`Strict`). Without a template those of ISO 8601 are
 //! tried. The template's fields say of which type the item is. A moment with a zone remembers the zone it was written in,
 //! for it is shown there.
 
