@@ -109,14 +109,10 @@ impl Function {
     }
 
     /// With other types for those that are declared.
-    pub fn with_types(
-        &self,
-        arguments: Vec<Type>,
-        change: impl Fn(&Type) -> Option<Type>,
-    ) -> Option<Function> {
+    pub fn with_types(&self, change: impl Fn(&Type) -> Option<Type>) -> Option<Function> {
         let mut function = self.clone();
-        for (argument, ty) in function.arguments.iter_mut().zip(arguments) {
-            argument.ty = ty;
+        for argument in &mut function.arguments {
+            argument.ty = change(&argument.ty)?;
         }
         match &mut function.returns {
             Returns::Scalar(ty) | Returns::SetOf(ty) => *ty = change(ty)?,

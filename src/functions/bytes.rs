@@ -37,14 +37,14 @@ fn definitions() -> Vec<Definition> {
             }))
         }),
         strict("convert_from(bytea, text) text", |v| {
-            Ok(Value::Text(encoding("source", text(&v[1]))?.decode(bytes(&v[0]))?.into_owned()))
+            Ok(Value::Text(encoding("source encoding", text(&v[1]))?.decode(bytes(&v[0]))?.into_owned()))
         }),
         strict("convert_to(text, text) bytea", |v| {
-            Ok(Value::Bytea(encoding("destination", text(&v[1]))?.encode(text(&v[0]))?.into_owned()))
+            Ok(Value::Bytea(encoding("destination encoding", text(&v[1]))?.encode(text(&v[0]))?.into_owned()))
         }),
         strict("convert(bytea, text, text) bytea", |v| {
-            let from = encoding("source", text(&v[1]))?;
-            let to = encoding("destination", text(&v[2]))?;
+            let from = encoding("source encoding", text(&v[1]))?;
+            let to = encoding("destination encoding", text(&v[2]))?;
             Ok(Value::Bytea(to.encode(&from.decode(bytes(&v[0]))?)?.into_owned()))
         }),
         strict("get_byte(bytea, int4) int4", |v| {
@@ -219,10 +219,10 @@ fn no_encoding(name: &str) -> Error {
     invalid(format!("unrecognized encoding: \"{name}\""))
 }
 
-/// The encoding that convert() and its like name; `what` it is to them.
-fn encoding(what: &str, name: &str) -> Result<Encoding> {
+/// The encoding that a function's argument names; `what` it is to the function.
+pub(super) fn encoding(what: &str, name: &str) -> Result<Encoding> {
     Encoding::find(name).ok_or_else(|| {
-        Error::new(SqlState::INVALID_PARAMETER_VALUE, format!("invalid {what} encoding name \"{name}\""))
+        Error::new(SqlState::INVALID_PARAMETER_VALUE, format!("invalid {what} name \"{name}\""))
     })
 }
 

@@ -321,7 +321,7 @@ pub fn nanoseconds_of(interval: IntervalMonthDayNano) -> i128 {
 }
 
 /// Bytes that sort as lengths do.
-fn interval_key(length: i128) -> Vec<u8> {
+pub fn interval_key(length: i128) -> Vec<u8> {
     let from_the_lowest = (length as u128) ^ (1 << 127);
     from_the_lowest.to_be_bytes().to_vec()
 }

@@ -17,7 +17,7 @@ use encoding_rs as tables;
 use encoding_rs::{DecoderResult, EncoderResult};
 
 use crate::error::{Error, Result, SqlState};
-use crate::types::binary::utf8;
+use crate::types::binary::{invalid_sequence, shown_bytes, utf8};
 
 /// An encoding that PostgreSQL has a name for.
 #[derive(Clone, Copy, Debug)]
@@ -123,7 +123,6 @@ const fn charset(number: i32, name: &'static str, others: &'static [&'static str
 }
 
 impl Encoding {
-    pub const SQL_ASCII: Encoding = Encoding(&CHARSETS[0]);
     pub const UTF8: Encoding = Encoding(&CHARSETS[6]);
 
     /// The encoding of that name. As in PostgreSQL only letters and digits count, so that `'utf-8'`, `UTF8` and `Utf_8` are
@@ -253,11 +252,12 @@ impl Encoding {
 
     /// The bytes of `text`; 22P05 for a character that the encoding does not have.
     pub fn encode(self, text: &str) -> Result<Cow<'_, [u8]>> {
-        let mut out = Vec::new();
-        match self.encode_with(text, &mut out, |c| Err(self.without(c)))? {
-            Some(bytes) => Ok(Cow::Owned(bytes.to_vec())),
-            None => Ok(Cow::Owned(out)),
-        }
+        self.encode_with(text, |c| Err(self.without(c)))
+    }
+
+    /// The same where nobody can be told of an error: `?` for what the encoding does not have.
+    pub fn encode_or_mark(self, text: &str) -> Cow<'_, [u8]> {
+        self.encode_with(text, |_| Ok(b"?")).unwrap_or(Cow::Borrowed(b"?"))
     }
 
     /// Converts the text that stands in `out` from `start` on.
@@ -265,44 +265,30 @@ impl Encoding {
         if self.is_ours() || out[start..].is_ascii() {
             return Ok(());
         }
+        let text = out.split_off(start);
         // What is sent was text a moment ago.
-        let text = String::from_utf8_lossy(&out[start..]);
-        let bytes = self.encode(&text)?.into_owned();
-        out.truncate(start);
-        out.extend_from_slice(&bytes);
+        out.extend_from_slice(&self.encode(&String::from_utf8_lossy(&text))?);
         Ok(())
     }
 
-    /// The same where nobody can be told of an error: `?` for what the encoding does not have.
-    pub fn encode_or_mark(self, text: &str) -> Vec<u8> {
-        let mut out = Vec::new();
-        let mark = |_| Ok(b"?".as_slice());
-        match self.encode_with(text, &mut out, mark) {
-            Ok(Some(bytes)) => bytes.to_vec(),
-            _ => out,
-        }
-    }
-
-    /// Appends the bytes, or gives those of `text` where they are the same. `other` is asked for the bytes of characters that
-    /// the encoding does not have.
+    /// `other` is asked for the bytes of characters that the encoding does not have.
     fn encode_with<'t>(
         self,
         text: &'t str,
-        out: &mut Vec<u8>,
         other: impl Fn(char) -> Result<&'static [u8]>,
-    ) -> Result<Option<&'t [u8]>> {
+    ) -> Result<Cow<'t, [u8]>> {
         if self.is_ours() || text.is_ascii() {
-            return Ok(Some(text.as_bytes()));
+            return Ok(Cow::Borrowed(text.as_bytes()));
         }
+        let mut out = Vec::with_capacity(text.len());
         let mut bytes = [0; 8];
-        out.reserve(text.len());
         for c in text.chars() {
             match self.encode_char(c, &mut bytes)? {
                 Some(length) => out.extend_from_slice(&bytes[..length]),
                 None => out.extend_from_slice(other(c)?),
             }
         }
-        Ok(None)
+        Ok(Cow::Owned(out))
     }
 
     /// How many bytes the character has in the encoding, which are put into `bytes`; `None` if it does not have it.
@@ -348,8 +334,7 @@ impl Encoding {
     }
 
     fn invalid(self, bytes: &[u8]) -> Error {
-        let message = format!("invalid byte sequence for encoding \"{}\": {}", self.name(), shown(bytes));
-        Error::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, message)
+        invalid_sequence(self.name(), bytes)
     }
 
     fn without(self, c: char) -> Error {
@@ -374,15 +359,11 @@ fn is_pair(a: u8, b: u8, first: u8, second: u8) -> bool {
 fn untranslatable(bytes: &[u8], from: Encoding, to: Encoding) -> Error {
     let message = format!(
         "character with byte sequence {} in encoding \"{}\" has no equivalent in encoding \"{}\"",
-        shown(bytes),
+        shown_bytes(bytes),
         from.name(),
         to.name()
     );
     Error::new(SqlState("22P05"), message)
-}
-
-fn shown(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("0x{byte:02x}")).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -461,7 +442,7 @@ mod tests {
             encoding("GBK").encode("😀").is_err() && encoding("GBK").decode(b"\x94\x39\xfc\x36").is_err()
         );
         assert!(encoding("SJIS").encode("¥").is_err(), "a backslash to others");
-        assert_eq!(encoding("LATIN1").encode_or_mark("a€é"), b"a?\xe9");
+        assert_eq!(&*encoding("LATIN1").encode_or_mark("a€é"), b"a?\xe9");
         assert_eq!(
             encoding("JOHAB").decode(b"\x88\x61").expect_err("no table").state(),
             SqlState::FEATURE_NOT_SUPPORTED

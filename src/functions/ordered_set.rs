@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, UInt32Array, new_empty_array};
+use arrow::array::{Array, ArrayRef, AsArray, new_empty_array};
 use arrow::compute::kernels::cmp::not_distinct;
 use arrow::compute::{SortOptions, concat, filter, is_not_null, sort, sort_to_indices, take};
 use arrow::datatypes::{
@@ -24,7 +24,6 @@ use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
 
 use crate::error::{Error, SqlState};
-use crate::functions::dates::nanoseconds_of;
 use crate::functions::scalar::no_such_function;
 use crate::functions::{decimal, doubles, intervals, sort_keys};
 use crate::types::arrow::errors::{external, from_arrow};
@@ -239,19 +238,9 @@ impl Accumulator for Sorted {
     fn evaluate(&mut self) -> Result<ScalarValue> {
         let options = SortOptions { descending: self.descending, nulls_first: false };
         let all = self.all()?;
-        let sorted = if let Some(intervals) = all.as_primitive_opt::<IntervalMonthDayNanoType>() {
-            // A month is thirty days, and a day is 24 hours.
-            let mut rows: Vec<u32> = (0..all.len() as u32).collect();
-            rows.sort_by_key(|&row| nanoseconds_of(intervals.value(row as usize)));
-            if self.descending {
-                rows.reverse();
-            }
-            take(&all, &UInt32Array::from(rows), None)?
-        } else if *all.data_type() == decimal::any() {
-            let keys = sort_keys::of_numbers(&all)?;
-            take(&all, &sort_to_indices(&keys, Some(options), None)?, None)?
-        } else {
-            sort(&all, Some(options)).map_err(|error| external(from_arrow(error)))?
+        let sorted = match keys_of(&all)? {
+            Some(keys) => take(&all, &sort_to_indices(&keys, Some(options), None)?, None)?,
+            None => sort(&all, Some(options)).map_err(|error| external(from_arrow(error)))?,
         };
         if sorted.is_empty() {
             return ScalarValue::try_from(&self.returns);
@@ -343,18 +332,19 @@ fn between_intervals(
     to_scalar(&Value::Interval(found.map_err(external)?), &Type::Interval(None)).map_err(external)
 }
 
+/// What values are ordered and told apart by, where it is not their bytes.
+fn keys_of(values: &ArrayRef) -> Result<Option<ArrayRef>> {
+    if let Some(intervals) = values.as_primitive_opt::<IntervalMonthDayNanoType>() {
+        return Ok(Some(sort_keys::of_intervals(intervals)));
+    }
+    (*values.data_type() == decimal::any()).then(|| sort_keys::of_numbers(values)).transpose()
+}
+
 /// The value that comes most often.
 fn mode(sorted: &ArrayRef) -> Result<ScalarValue> {
     let count = sorted.len();
-    // Values that are equal may have different bytes.
-    let compared: &ArrayRef = if let Some(intervals) = sorted.as_primitive_opt::<IntervalMonthDayNanoType>() {
-        let lengths = intervals.values().iter().map(|interval| nanoseconds_of(*interval).to_be_bytes());
-        &(Arc::new(FixedSizeBinaryArray::try_from_iter(lengths)?) as ArrayRef)
-    } else if *sorted.data_type() == decimal::any() {
-        &sort_keys::of_numbers(sorted)?
-    } else {
-        sorted
-    };
+    let keys = keys_of(sorted)?;
+    let compared = keys.as_ref().unwrap_or(sorted);
     // Whether each value is the one before.
     let same = match count {
         1 => None,

@@ -8,13 +8,16 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BinaryBuilder, ListArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, IntervalMonthDayNanoArray, ListArray,
+};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Float32Type, Float64Type};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF};
 
 use crate::codec::key;
 use crate::error::Result;
+use crate::functions::dates::{interval_key, nanoseconds_of};
 use crate::functions::decimal::{self, Numbers, is_numeric};
 use crate::functions::scalar::{Function, answer, no_such_function, rows_of};
 use crate::functions::value::{functions as build, strict};
@@ -131,6 +134,12 @@ pub fn of_numbers(column: &ArrayRef) -> datafusion::common::Result<ArrayRef> {
         }
     }
     Ok(Arc::new(keys.finish()))
+}
+
+/// The keys of a column of intervals: their lengths, where a month is thirty days and a day is 24 hours.
+pub fn of_intervals(column: &IntervalMonthDayNanoArray) -> ArrayRef {
+    let key = |interval| interval_key(nanoseconds_of(interval));
+    Arc::new(column.iter().map(|interval| interval.map(key)).collect::<BinaryArray>())
 }
 
 /// Of what follows an element, the end is the least.

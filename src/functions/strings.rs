@@ -5,7 +5,6 @@ use std::sync::Arc;
 use datafusion::logical_expr::ScalarUDF;
 
 use crate::error::{Error, Result, SqlState};
-use crate::functions::encodings::Encoding;
 use crate::functions::hashes::{hash, hash_integer};
 use crate::functions::regex::pattern;
 use crate::functions::regexps::{escape_of, part_similar};
@@ -139,10 +138,7 @@ fn definitions() -> Vec<Definition> {
         strict("length(text) int4", |v| Ok(Value::Int4(text(&v[0]).chars().count() as i32))),
         strict("length(bytea) int4", |v| Ok(Value::Int4(bytes(&v[0]).len() as i32))),
         strict("length(bytea, text) int4", |v| {
-            let of = Encoding::find(text(&v[1])).ok_or_else(|| {
-                let message = format!("invalid encoding name \"{}\"", text(&v[1]));
-                Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
-            })?;
+            let of = bytes::encoding("encoding", text(&v[1]))?;
             Ok(Value::Int4(of.decode(bytes(&v[0]))?.chars().count() as i32))
         }),
         strict("length(tsvector) int4", |v| match &v[0] {

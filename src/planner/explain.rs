@@ -352,7 +352,6 @@ fn describe(node: &dyn ExecutionPlan) -> Explained {
         "GlobalLimitExec" | "LocalLimitExec" => Explained::new("Limit"),
         "PlaceholderRowExec" | "EmptyExec" => Explained::new("Result"),
         "UnionExec" => Explained::new("Append"),
-        "OnceExec" => Explained::new("CTE Scan"),
         "CrossJoinExec" => Explained::new("Nested Loop"),
         _ => other(&displayable(node).one_line().to_string()),
     }

@@ -295,7 +295,7 @@ impl Connection {
                 if rows.is_binary() {
                     portal.formats = vec![Format::Binary];
                 }
-                self.describe(&rows.columns, &portal.formats)?;
+                describe(&mut self.wire, &rows.columns, &portal.formats)?;
             }
             let outcome = self.answer(&mut portal, response, usize::MAX).await?;
             drop(portal);
@@ -458,7 +458,7 @@ impl Connection {
         let prepared = self.session.saved_statement(name)?;
         backend::parameter_description(&mut self.wire.output, prepared.param_oids());
         match &prepared.columns {
-            Some(columns) => self.describe(columns, &[])?,
+            Some(columns) => describe(&mut self.wire, columns, &[])?,
             None => backend::no_data(&mut self.wire.output),
         }
         Ok(())
@@ -467,7 +467,7 @@ impl Connection {
     /// Cursors are portals too: psycopg asks what the rows of one that DECLARE opened will be.
     fn describe_portal(&mut self, name: &str) -> Result<()> {
         if let Some(columns) = self.session.cursor_columns(name) {
-            return self.describe(&columns, &[]);
+            return describe(&mut self.wire, &columns, &[]);
         }
         let portal = self.portals.get(name)?;
         match &portal.prepared.columns {
@@ -477,10 +477,6 @@ impl Connection {
                 Ok(())
             }
         }
-    }
-
-    fn describe(&mut self, columns: &[OutputColumn], formats: &[Format]) -> Result<()> {
-        describe(&mut self.wire, columns, formats)
     }
 
     fn close(&mut self, target: Target, name: &str) {

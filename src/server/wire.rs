@@ -223,9 +223,14 @@ impl Wire {
 
     /// What comes from here on is in another encoding.
     pub fn set_encoding(&mut self, encoding: Encoding) {
+        self.encode();
+        self.encoding = encoding;
+    }
+
+    /// Converts what has been written since the last time.
+    fn encode(&mut self) {
         recode::messages(&mut self.output, self.encoded, self.encoding);
         self.encoded = self.output.len();
-        self.encoding = encoding;
     }
 
     /// Writes what has gathered if it is worth a system call.
@@ -237,8 +242,7 @@ impl Wire {
         if self.output.is_empty() {
             return Ok(());
         }
-        recode::messages(&mut self.output, self.encoded, self.encoding);
-        self.encoded = self.output.len();
+        self.encode();
         self.stream.write_all(&self.output).await?;
         self.output.clear();
         self.encoded = 0;

@@ -2,7 +2,7 @@
 //!
 //! The planner wants a name for each column, so the rest are written out: `FROM t AS a (x, "second", "third")`.
 
-use datafusion::sql::sqlparser::ast::{Query, SetExpr, TableAlias, TableAliasColumnDef, TableFactor};
+use datafusion::sql::sqlparser::ast::{Query, SetExpr, TableAlias, TableAliasColumnDef, TableFactor, Values};
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::known::{Known, outputs, quoted};
@@ -57,13 +57,16 @@ fn alias_of(factor: &mut TableFactor) -> Option<&mut TableAlias> {
     }
 }
 
-/// The names of a query's columns; those of VALUES are `column1` and so on.
+/// The names of the columns of VALUES: `column1` and so on.
+pub fn names_of_values(values: &Values) -> Option<Vec<String>> {
+    let count = values.rows.first()?.len();
+    Some((1..=count).map(|number| format!("column{number}")).collect())
+}
+
+/// The names of a query's columns.
 fn all_outputs(query: &Query) -> Option<Vec<String>> {
     match query.body.as_ref() {
-        SetExpr::Values(values) => {
-            let count = values.rows.first()?.len();
-            Some((1..=count).map(|number| format!("column{number}")).collect())
-        }
+        SetExpr::Values(values) => names_of_values(values),
         _ => outputs(query),
     }
 }
@@ -83,6 +86,6 @@ fn filled(
     Ok(given)
 }
 
-fn definition(name: &str) -> TableAliasColumnDef {
+pub fn definition(name: &str) -> TableAliasColumnDef {
     TableAliasColumnDef { name: quoted(name), data_type: None }
 }

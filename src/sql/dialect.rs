@@ -34,7 +34,7 @@ use crate::sql::token_spellings;
 use crate::sql::unicode_escapes;
 use crate::sql::utility;
 use crate::sql::variadic;
-use crate::sql::words::{Fault, object_name, word_of};
+use crate::sql::words::{Fault, is_word, object_name, word_of};
 
 /// The dialect of everything we parse; without state.
 pub static DIALECT: Grammar = Grammar { nests_joins: false };
@@ -52,11 +52,11 @@ const CHAIN_MAX: usize = 4_000;
 /// What a message of a parser of ours begins with that is PostgreSQL's as it is; its detail stands behind another.
 pub const OWN_WORDS: char = '\u{1}';
 
-/// The states that a parser of ours gives.
-const OWN_STATES: [SqlState; 2] = [SqlState::DATATYPE_MISMATCH, SqlState::FEATURE_NOT_SUPPORTED];
-
 /// The same before a message, its SQLSTATE and its hint, each.
 pub const OWN_STATE: char = '\u{2}';
+
+/// The states that a parser of ours gives.
+const OWN_STATES: [SqlState; 2] = [SqlState::DATATYPE_MISMATCH, SqlState::FEATURE_NOT_SUPPORTED];
 
 /// Parses a query string into its statements; an empty string has none.
 pub fn parse(sql: &str) -> Result<Vec<Statement>> {
@@ -179,7 +179,7 @@ fn longest_chain(tokens: &[TokenWithSpan]) -> usize {
 /// `FROM ONLY t` is `FROM t`, where no table has children; with the names, for partitioned tables have some.
 fn without_only(source: &str, mut tokens: Vec<TokenWithSpan>) -> (Vec<TokenWithSpan>, Vec<Name>) {
     const BEFORE: &[&str] = &["FROM", "JOIN", "UPDATE", "USING"];
-    let is_only = |token: &TokenWithSpan| matches!(&token.token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("only"));
+    let is_only = |token: &TokenWithSpan| is_word(&token.token, "only");
     if !tokens.iter().any(is_only) {
         return (tokens, Vec::new());
     }
@@ -265,8 +265,8 @@ pub fn parse_expression(sql: &str) -> Result<datafusion::sql::sqlparser::ast::Ex
     parser.parse_expr().map_err(|error| syntax_error(sql, &parser, error))
 }
 
-/// The tokens of a text, with spellings of PostgreSQL's that the tokeniser does not know.
-pub fn tokenize(sql: &str) -> Result<Vec<TokenWithSpan>> {
+/// The tokens of a text as it was sent.
+pub fn raw_tokens(sql: &str) -> Result<Vec<TokenWithSpan>> {
     let settled = unicode_escapes::settle(sql)?;
     let tokens = Tokenizer::new(&DIALECT, &settled.text).tokenize_with_location();
     let mut tokens = tokens.map_err(|error| {
@@ -278,6 +278,12 @@ pub fn tokenize(sql: &str) -> Result<Vec<TokenWithSpan>> {
             *span = Span::new(settled.origin(span.start), settled.origin(span.end));
         }
     }
+    Ok(tokens)
+}
+
+/// The tokens of a text, with spellings of PostgreSQL's that the tokeniser does not know.
+pub fn tokenize(sql: &str) -> Result<Vec<TokenWithSpan>> {
+    let tokens = raw_tokens(sql)?;
     let tokens = number_words::read(sql, continued_texts(sql, plain_texts(tokens))?)?;
     Ok(bracket_arrays(cast_bit_strings(merge_l1_operator(tokens))))
 }
@@ -534,8 +540,7 @@ fn location_in(message: &str) -> Option<Location> {
 }
 
 fn error_at_location(sql: &str, location: Location) -> Error {
-    let tokens =
-        Tokenizer::new(&DIALECT, sql).tokenize_with_location().map(merge_l1_operator).unwrap_or_default();
+    let tokens = raw_tokens(sql).map(merge_l1_operator).unwrap_or_default();
     match tokens.iter().find(|token| token.span.start == location) {
         Some(token) => error_at(sql, token),
         None => Error::new(SqlState::SYNTAX_ERROR, "syntax error").position(position(sql, location)),
@@ -623,10 +628,7 @@ impl Places<'_> {
             if at.column % Self::APART == 1 {
                 marks.push((at, byte));
             }
-            match character {
-                '\n' => at = Location { line: at.line + 1, column: 1 },
-                _ => at.column += 1,
-            }
+            unicode_escapes::advance(&mut at, character);
         }
         Places { text, marks }
     }

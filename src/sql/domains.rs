@@ -90,7 +90,7 @@ pub fn expand(expr: &mut Expr, known: &Known) -> Result<()> {
     if !domain.not_null && domain.checks.is_empty() {
         return Ok(());
     }
-    if answers_anew(&value) {
+    if volatile::is_called(&value) {
         return Err(Error::unsupported("a cast of a volatile function's answer to a domain with conditions"));
     }
     let text = |text: &str| Expr::Value(ast::Value::SingleQuotedString(text.to_owned()).into());
@@ -106,22 +106,6 @@ pub fn expand(expr: &mut Expr, known: &Known) -> Result<()> {
     }
     *expr = function_call(CHECK_DOMAIN, arguments);
     Ok(())
-}
-
-fn answers_anew(expr: &Expr) -> bool {
-    struct Calls;
-    impl Visitor for Calls {
-        type Break = ();
-        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-            match expr {
-                Expr::Function(call) if volatile::is_one(&object_name("", &call.name).name) => {
-                    ControlFlow::Break(())
-                }
-                _ => ControlFlow::Continue(()),
-            }
-        }
-    }
-    visit::walk(expr, &mut Calls).is_break()
 }
 
 /// Puts an expression in the place of VALUE.

@@ -3,10 +3,10 @@
 //! The planner knows names, not where they stood. An error that says which relation, column, function or literal it is
 //! about gets the position of the first token of the statement with that text.
 
-use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::error::{Error, SqlState};
-use crate::sql::dialect::{self, DIALECT};
+use crate::sql::dialect;
 use crate::sql::statement::Statement;
 
 /// The error with a position, if it lacks one and its text tells what to look for.
@@ -16,7 +16,7 @@ pub fn locate(error: Error, statement: &Statement) -> Error {
     }
     let Some(wanted) = wanted(&error) else { return error };
     let source = &statement.source;
-    let Ok(tokens) = Tokenizer::new(&DIALECT, source).tokenize_with_location() else { return error };
+    let Ok(tokens) = dialect::raw_tokens(source) else { return error };
     let found = tokens.iter().find(|token| {
         let start = dialect::byte_index(source, token.span.start);
         statement.range.contains(&start) && matches_token(&token.token, &wanted)

@@ -18,8 +18,7 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use datafusion::sql::sqlparser::ast::{
-    self, Cte, CteAsMaterialized, Expr, Ident, ObjectName, Query, SelectItem, TableAlias, TableFactor, Visit,
-    VisitorMut, With,
+    self, Cte, CteAsMaterialized, Ident, Query, SelectItem, TableAlias, TableFactor, Visit, With,
 };
 
 use crate::error::Result;
@@ -27,10 +26,10 @@ use crate::planner::once::{MARK, MATERIALIZED};
 use crate::sql::aliases;
 use crate::sql::known::Known;
 use crate::sql::recursive_terms::{mentions, redefines};
-use crate::sql::rewrite::plain_name;
-use crate::sql::trees::{alias_of, derived, query_from, query_of, relation};
+use crate::sql::trees::{alias_of, derived, named, query_from, query_of, rows_of};
 use crate::sql::visit;
 use crate::sql::volatile;
+use crate::sql::with_order::Renamer;
 use crate::sql::words::{fold, object_name};
 
 /// The last query that was marked. A view that is read twice is two queries, so numbers are not given twice.
@@ -43,19 +42,16 @@ pub fn mark(query: &mut Query, known: &Known, hidden: &[String]) {
     names.extend(with.cte_tables.iter().map(|cte| fold(&cte.alias.name)));
     let mut number = 0;
     while number < with.cte_tables.len() {
-        let later = &with.cte_tables[number + 1..];
         let cte = &with.cte_tables[number];
         let name = fold(&cte.alias.name);
-        let reads =
-            mentions(query, &name) + later.iter().map(|cte| mentions(&cte.query, &name)).sum::<usize>();
-        let asked = cte.materialized == Some(CteAsMaterialized::Materialized) && reads > 1;
+        let asked = is_asked(cte) && reads_of(query, &with, number, &name) > 1;
         if is_marked(cte) || !(asked || may_differ(cte.query.as_ref(), known, &names)) {
             number += 1;
             continue;
         }
         let prefix = if asked { MATERIALIZED } else { MARK };
         if with.recursive && mentions(&cte.query, &name) > 0 {
-            if reads > 0 && !redefined(query, &with, &name) {
+            if reads_of(query, &with, number, &name) > 0 && !redefined(query, &with, &name) {
                 read_through(query, &mut with, number, prefix);
                 number += 1;
             }
@@ -73,14 +69,13 @@ pub fn mark_copied(with: &mut With, statement: &impl Visit) -> Result<()> {
     for number in 0..with.cte_tables.len() {
         let cte = &with.cte_tables[number];
         let name = fold(&cte.alias.name);
-        let later = with.cte_tables[number + 1..].iter().map(|cte| mentions(cte.query.as_ref(), &name));
-        let reads = mentions(statement, &name) + later.sum::<usize>();
+        let reads = reads_of(statement, with, number, &name);
         let differs = reads > 1 || may_differ(cte.query.as_ref(), &Known::default(), &[]);
         let recursive = with.recursive && mentions(cte.query.as_ref(), &name) > 0;
         if !differs || recursive || is_marked(cte) {
             continue;
         }
-        let asked = cte.materialized == Some(CteAsMaterialized::Materialized) && reads > 1;
+        let asked = is_asked(cte) && reads > 1;
         let cte = &mut with.cte_tables[number];
         aliases::complete_with(&mut cte.alias, &cte.query)?;
         wrap(cte, if asked { MATERIALIZED } else { MARK });
@@ -88,14 +83,19 @@ pub fn mark_copied(with: &mut With, statement: &impl Visit) -> Result<()> {
     Ok(())
 }
 
+/// How often a query of WITH, that of this number, is read by the statement and the queries behind it.
+fn reads_of(statement: &impl Visit, with: &With, number: usize, name: &str) -> usize {
+    let later = with.cte_tables[number + 1..].iter().map(|cte| mentions(cte.query.as_ref(), name));
+    mentions(statement, name) + later.sum::<usize>()
+}
+
+/// Whether MATERIALIZED stands there.
+fn is_asked(cte: &Cte) -> bool {
+    cte.materialized == Some(CteAsMaterialized::Materialized)
+}
+
 /// Whether a query calls a volatile function, or reads a view, which may.
 fn may_differ(query: &Query, known: &Known, hidden: &[String]) -> bool {
-    let calls = visit::expressions(query, |expr| match expr {
-        Expr::Function(call) if plain_name(call).is_some_and(|name| volatile::is_one(&name)) => {
-            ControlFlow::Break(())
-        }
-        _ => ControlFlow::Continue(()),
-    });
     let reads = visit::relations(query, |name| {
         let called = object_name("", name);
         match volatile::is_one(&called.name) || known.is_view(name, hidden) {
@@ -103,7 +103,7 @@ fn may_differ(query: &Query, known: &Known, hidden: &[String]) -> bool {
             false => ControlFlow::Continue(()),
         }
     });
-    calls.is_break() || reads.is_break()
+    volatile::is_called(query) || reads.is_break()
 }
 
 fn is_marked(cte: &Cte) -> bool {
@@ -136,39 +136,12 @@ fn redefined(query: &Query, with: &With, name: &str) -> bool {
 fn read_through(query: &mut Query, with: &mut With, number: usize, prefix: &str) {
     let name = with.cte_tables[number].alias.name.clone();
     let through = Ident::with_quote('"', format!("{prefix}{}", fold(&name)));
-    let all = vec![SelectItem::Wildcard(Default::default())];
-    let rows = query_from(all, relation(ObjectName::from(vec![name.clone()]), None, None));
-    let mut cte = Cte {
-        alias: alias_of(through.clone()),
-        query: Box::new(rows),
-        materialized: None,
-        ..with.cte_tables[number].clone()
-    };
+    let mut cte = named(through.clone(), rows_of(&name));
     wrap(&mut cte, prefix);
-    let mut renamer = Renamer { from: name, to: through };
+    let mut renamer = Renamer::of(vec![(fold(&name), through)]);
     let _ = visit::walk_mut(query, &mut renamer);
     for later in &mut with.cte_tables[number + 1..] {
         let _ = visit::walk_mut(later.query.as_mut(), &mut renamer);
     }
     with.cte_tables.insert(number + 1, cte);
-}
-
-struct Renamer {
-    from: Ident,
-    to: Ident,
-}
-
-impl VisitorMut for Renamer {
-    type Break = ();
-
-    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
-        if let TableFactor::Table { name, alias, args: None, .. } = factor {
-            let read = object_name("", name);
-            if read.schema.is_none() && read.name == fold(&self.from) {
-                *name = ObjectName::from(vec![self.to.clone()]);
-                alias.get_or_insert_with(|| alias_of(self.from.clone()));
-            }
-        }
-        ControlFlow::Continue(())
-    }
 }

@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{self, Expr, SetExpr, Visit};
-use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::catalog::{Catalog, Oid, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::arguments::parameter;
-use crate::sql::dialect::DIALECT;
+use crate::sql::dialect::raw_tokens;
 use crate::sql::domains;
 use crate::sql::rewrite::folded;
 use crate::sql::statement::{Ast, Name};
@@ -41,10 +41,10 @@ pub fn check_named(text: &str, declared: &[Option<Type>], count: usize) -> Resul
     if !(1..count).any(|number| is_open(&number)) {
         return Ok(());
     }
-    let tokens = Tokenizer::new(&DIALECT, text).tokenize().unwrap_or_default();
+    let tokens = raw_tokens(text).unwrap_or_default();
     let named: BTreeSet<usize> = tokens
         .iter()
-        .filter_map(|token| match token {
+        .filter_map(|token| match &token.token {
             Token::Placeholder(name) => name.trim_start_matches('$').parse().ok(),
             _ => None,
         })

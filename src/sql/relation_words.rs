@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::ast::{Ident, ObjectName};
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::sql::dialect::{solid, word};
+use crate::sql::words::is_word;
 
 /// What stands before the alias of the merged columns of a join; not to be written.
 const ALIAS: &str = "\u{1}using alias";
@@ -49,7 +50,8 @@ const QUERIES: &[&str] = &["SELECT", "VALUES", "TABLE", "WITH"];
 /// The tokens with those spellings.
 pub fn take(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let is_meant = |token: &TokenWithSpan| {
-        token.token == Token::Mul || matches!(word(token).as_str(), "TABLE" | "ONLY" | "USING")
+        token.token == Token::Mul
+            || ["TABLE", "ONLY", "USING"].iter().any(|expected| is_word(&token.token, expected))
     };
     if !tokens.iter().any(is_meant) {
         return tokens;
@@ -62,22 +64,21 @@ pub fn take(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         let made = |token: Token| TokenWithSpan { token, span };
         match (&tokens[at].token, word(&tokens[at]).as_str()) {
             (_, "TABLE") if is_query(&tokens, &places, number, &first) => {
-                let words = ["SELECT", "FROM"].map(|word| made(Token::make_keyword(word)));
-                let [select, from] = words;
+                let [select, from] = ["SELECT", "FROM"].map(|word| made(Token::make_keyword(word)));
                 tokens.splice(at..=at, [select, made(Token::Mul), from]);
             }
             (Token::Mul, _) if is_of_relation(&tokens, &places, number) => drop(tokens.remove(at)),
             (_, "ONLY") => {
-                if let Some((open, close)) = list(&tokens, &places, number + 1, &Token::Period)
+                if let Some(close) = list(&tokens, &places, number + 1, &Token::Period)
                     && number > 0
                     && is_before_relation(&tokens[places[number - 1]])
                 {
                     tokens.remove(places[close]);
-                    tokens.remove(places[open]);
+                    tokens.remove(places[number + 1]);
                 }
             }
             (_, "USING") => {
-                let Some((_, close)) = list(&tokens, &places, number + 1, &Token::Comma) else { continue };
+                let Some(close) = list(&tokens, &places, number + 1, &Token::Comma) else { continue };
                 let [Some(&end), Some(&behind), Some(&name)] =
                     [close, close + 1, close + 2].map(|at| places.get(at))
                 else {
@@ -172,8 +173,8 @@ fn is_of_relation(tokens: &[TokenWithSpan], places: &[usize], number: usize) -> 
     }
 }
 
-/// The parentheses around names with such tokens between them, by the numbers of their places.
-fn list(tokens: &[TokenWithSpan], places: &[usize], open: usize, between: &Token) -> Option<(usize, usize)> {
+/// The end of parentheses around names with such tokens between them, by the numbers of their places.
+fn list(tokens: &[TokenWithSpan], places: &[usize], open: usize, between: &Token) -> Option<usize> {
     let at = |number: usize| places.get(number).map(|&at| &tokens[at]);
     if at(open)?.token != Token::LParen || QUERIES.contains(&word(at(open + 1)?).as_str()) {
         return None;
@@ -184,7 +185,7 @@ fn list(tokens: &[TokenWithSpan], places: &[usize], open: usize, between: &Token
             return None;
         }
         match &at(number + 1)?.token {
-            Token::RParen => return Some((open, number + 1)),
+            Token::RParen => return Some(number + 1),
             token if token == between => number += 2,
             _ => return None,
         }

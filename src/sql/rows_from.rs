@@ -26,6 +26,7 @@ use crate::sql::rewrite::{arguments, folded, function_call, plain_name};
 use crate::sql::set_functions;
 use crate::sql::trees::{alias_of, derived, literal, query_from, relation, text};
 use crate::sql::values;
+use crate::sql::words::is_word;
 
 /// What several functions in FROM are the arguments of.
 pub const ROWS_FROM: &str = "hither_rows_from";
@@ -41,11 +42,10 @@ const QUERIES: &[&str] = &["SELECT", "VALUES", "WITH", "TABLE", "INSERT", "UPDAT
 
 /// The tokens with such calls.
 pub fn take(source: &str, tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let is_meant = |token: &TokenWithSpan| matches!(word(token).as_str(), "ROWS" | "AS");
-    if !tokens.iter().any(is_meant) {
-        return tokens;
-    }
-    name_listed(side_by_side(source, tokens))
+    let [is_rows, is_listed] =
+        ["ROWS", "AS"].map(|expected| tokens.iter().any(|token| is_word(&token.token, expected)));
+    let tokens = if is_rows { side_by_side(source, tokens) } else { tokens };
+    if is_listed { name_listed(tokens) } else { tokens }
 }
 
 /// `ROWS FROM (...)` as a call, and each `f(1) AS (a int)` in it as `hither_listed(f(1), 'a int')`.
@@ -70,7 +70,7 @@ fn side_by_side(source: &str, mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSp
                 Token::LParen | Token::LBracket => call.depth += 1,
                 Token::RParen | Token::RBracket => call.depth = call.depth.saturating_sub(1),
                 Token::Comma if call.depth == 0 => call.begin = read.len() + 1,
-                Token::Word(_) if call.depth == 0 && word(token) == "AS" => {
+                Token::Word(_) if call.depth == 0 && is_word(&token.token, "AS") => {
                     if let Some((open, close)) = listed_behind(&tokens, &closes, at) {
                         let columns =
                             places.between(Span::new(tokens[open].span.end, tokens[close].span.start));
@@ -118,15 +118,14 @@ fn name_calls(
     let (mut opens, mut gone) = (HashMap::new(), HashSet::new());
     for near in solid(tokens).windows(6) {
         let [before, rows, from, open, called, behind] = near else { continue };
+        if !is_word(&tokens[*rows].token, "ROWS") || !is_word(&tokens[*from].token, "FROM") {
+            continue;
+        }
         let follows = tokens[*before].token == Token::Comma || is_before_factor(&tokens[*before]);
         let is_call = matches!(tokens[*called].token, Token::Word(_))
             && !QUERIES.contains(&word(&tokens[*called]).as_str())
             && matches!(tokens[*behind].token, Token::LParen | Token::Period);
-        let is_meant = follows
-            && word(&tokens[*rows]) == "ROWS"
-            && word(&tokens[*from]) == "FROM"
-            && tokens[*open].token == Token::LParen
-            && is_call;
+        let is_meant = follows && tokens[*open].token == Token::LParen && is_call;
         if let Some(close) = closes[*open].filter(|_| is_meant) {
             opens.insert(*open, close);
             gone.insert(*from);
@@ -402,19 +401,13 @@ impl Item {
     /// Of an array that was made before; `None` for other calls.
     pub fn made(item: &Expr) -> Option<Item> {
         let Expr::Function(function) = item else { return None };
-        let name = plain_name(function)?;
+        let name = plain_name(function).filter(|name| matches!(name.as_str(), ROWS | VALUES))?;
         let mut given = arguments(function)?.into_iter();
         let array = given.next()?;
-        let names: Vec<String> = given.filter_map(|name| literal(&name).map(str::to_owned)).collect();
-        let column = |name: String| match name_is_row(&function.name) {
-            true => Column { field: Some(name.clone()), name },
-            false => Column { name, field: None },
+        let column = |column: Expr| {
+            let column = literal(&column)?.to_owned();
+            Some(Column { field: (name == ROWS).then(|| column.clone()), name: column })
         };
-        matches!(name.as_str(), ROWS | VALUES)
-            .then(|| Item { array, columns: names.into_iter().map(column).collect() })
+        Some(Item { array, columns: given.filter_map(column).collect() })
     }
-}
-
-fn name_is_row(name: &ObjectName) -> bool {
-    name.0.last().and_then(|name| name.as_ident()).is_some_and(|name| name.value == ROWS)
 }

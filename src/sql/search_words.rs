@@ -12,10 +12,11 @@
 
 use datafusion::sql::sqlparser::ast::{Expr, Ident};
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 
 use crate::error::{Error, Result, SqlState};
-use crate::sql::dialect::{byte_index, parser, parser_of, solid, syntax_error, word};
+use crate::sql::dialect::{between, parser, parser_of, solid, syntax_error, word};
+use crate::sql::words::is_word;
 
 /// What the name that holds the clauses begins with; not to be written.
 const HELD: &str = "\u{1}";
@@ -63,7 +64,8 @@ pub struct Cycle {
 
 /// The tokens with the clauses as names.
 pub fn take(source: &str, mut tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
-    if !tokens.iter().any(|token| matches!(word(token).as_str(), "SEARCH" | "CYCLE")) {
+    if !["SEARCH", "CYCLE"].iter().any(|expected| tokens.iter().any(|token| is_word(&token.token, expected)))
+    {
         return Ok(tokens);
     }
     let places = solid(&tokens);
@@ -87,7 +89,7 @@ pub fn take(source: &str, mut tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWit
         let end = end.map_or(tokens.len(), |end| at + end);
         let last = tokens[at..end].iter().rfind(|token| !matches!(token.token, Token::Whitespace(_)));
         let last = last.map_or(span, |token| token.span);
-        let text = &source[byte_index(source, span.start)..byte_index(source, last.end)];
+        let text = between(source, Span::new(span.start, last.end));
         let made = [
             Token::make_keyword("FROM"),
             Token::make_word(&format!("{HELD}{}", text.replace('"', QUOTE)), Some('"')),

@@ -23,7 +23,7 @@ use datafusion::sql::sqlparser::ast::{
 use crate::error::{Error, Result, SqlState};
 use crate::sql::aliases;
 use crate::sql::dialect::parse_expression;
-use crate::sql::known::{Known, factors, qualifier};
+use crate::sql::known::{Known, factors, qualifier, quoted};
 use crate::sql::recursive_terms::mentions;
 use crate::sql::rewrite::name_of;
 use crate::sql::search_words::{self, Clauses, Cycle, Search};
@@ -79,23 +79,14 @@ fn write_out(cte: &mut Cte, clauses: &Clauses, known: &Known, hidden: &[String])
     let kept = || columns.iter().map(|column| SelectItem::UnnamedExpr(Expr::Identifier(quoted(column))));
     let first = kept().chain(first_values(clauses)?).collect();
     let next = kept().chain(next_values(clauses)?).collect();
-    **left = over(first, std::mem::replace(left, SetExpr::Table(no_table())), LEFT, &columns);
-    **right = over(next, std::mem::replace(right, SetExpr::Table(no_table())), RIGHT, &all);
+    **left = over(first, left.as_ref().clone(), LEFT, &columns);
+    **right = over(next, right.as_ref().clone(), RIGHT, &all);
     cte.alias.columns = definitions(&all);
     Ok(())
 }
 
-/// What stands where a term was while it moves into the query around it.
-fn no_table() -> Box<ast::Table> {
-    Box::new(ast::Table { table_name: None, schema_name: None })
-}
-
-fn quoted(name: &str) -> Ident {
-    Ident::with_quote('"', name)
-}
-
 fn definitions(names: &[String]) -> Vec<TableAliasColumnDef> {
-    names.iter().map(|name| TableAliasColumnDef { name: quoted(name), data_type: None }).collect()
+    names.iter().map(|name| aliases::definition(name)).collect()
 }
 
 /// `SELECT items FROM (term) AS name (columns)`
@@ -109,10 +100,7 @@ fn over(items: Vec<SelectItem>, term: SetExpr, name: &str, columns: &[String]) -
 fn outputs(term: &SetExpr, known: &Known, hidden: &[String]) -> Option<Vec<String>> {
     let select = match term {
         SetExpr::Select(select) => select,
-        SetExpr::Values(values) => {
-            let width = values.rows.first()?.len();
-            return Some((1..=width).map(|number| format!("column{number}")).collect());
-        }
+        SetExpr::Values(values) => return aliases::names_of_values(values),
         _ => return None,
     };
     let mut names = Vec::new();

@@ -23,7 +23,7 @@ use crate::sql::known::{Known, factors};
 use crate::sql::rewrite::{
     arguments, called_function, cast_to, folded, function_call, plain_name, type_tree,
 };
-use crate::sql::rows_from::{self, Item};
+use crate::sql::rows_from::{self, Column, Item};
 use crate::sql::trees::{alias_of, derived, number, query_from, query_of, relation, text};
 use crate::sql::visit;
 use crate::sql::{dialect, dimensions, group_names, routines, sample, values, variadic};
@@ -377,9 +377,8 @@ fn side_by_side(factor: &mut TableFactor, known: &Known) {
     let function = first.filter(|name| !name.starts_with("hither_"));
     let function = function.or_else(|| names.first().cloned()).unwrap_or_default();
     let is_plain = items.iter().all(|item| item.columns.iter().all(|column| column.field.is_none()));
-    let fields: Vec<Vec<Option<String>>> =
-        items.iter().map(|item| item.columns.iter().map(|column| column.field.clone()).collect()).collect();
-    let mut arrays: Vec<Expr> = items.into_iter().map(|item| item.array).collect();
+    let (mut arrays, columns_of): (Vec<Expr>, Vec<Vec<Column>>) =
+        items.into_iter().map(|item| (item.array, item.columns)).unzip();
     group_names::number_queries(&mut arrays);
     if is_plain {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -393,8 +392,8 @@ fn side_by_side(factor: &mut TableFactor, known: &Known) {
     let unnested = unnest("hither_r", Some(row), arrays, &columns, ordinality);
     let mut shown = names.iter();
     let mut outputs = Vec::with_capacity(names.len() + 1);
-    for (place, fields) in places.iter().zip(&fields) {
-        for (field, name) in fields.iter().zip(shown.by_ref()) {
+    for (place, columns) in places.iter().zip(&columns_of) {
+        for (Column { field, .. }, name) in columns.iter().zip(shown.by_ref()) {
             let value = Expr::Identifier(Ident::new(place));
             let expr = match field {
                 Some(field) => function_call("get_field", vec![value, text(field.clone())]),
@@ -460,13 +459,8 @@ fn items_of(call: Expr, known: &Known) -> Vec<Item> {
         let arrays = given.into_iter().map(|array| dimensions::elements(array, known));
         return arrays.map(|array| Item::plain(array, "unnest")).collect();
     }
-    if let Some((set, column)) = SETS.iter().find(|(set, _)| *set == name) {
-        return vec![Item::plain(call, column.unwrap_or(set))];
-    }
-    match is_array_of_set(&name) {
-        true => vec![Item::plain(call, name)],
-        false => vec![one(call, &name)],
-    }
+    // Those that make sets have been made before.
+    vec![one(call, &name)]
 }
 
 /// Nothing stands before the first item of FROM: there LATERAL means nothing, and the columns that its arrays name are

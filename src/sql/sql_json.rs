@@ -21,6 +21,7 @@ use crate::sql::dialect::{OWN_STATE, OWN_WORDS};
 use crate::sql::rewrite::{cast_to, function_call};
 use crate::sql::trees::{alias_of, derived, query_from, text};
 use crate::sql::type_names;
+use crate::sql::words::is_word;
 use crate::types::Type;
 
 type Parsed<T> = Result<T, ParserError>;
@@ -72,31 +73,30 @@ pub fn parse(parser: &mut Parser) -> Option<Parsed<Expr>> {
 
 /// Whether the brackets behind the next word hold members, or nothing but clauses.
 fn is_constructor(parser: &Parser) -> bool {
-    let is = |token: &Token, word: &str| matches!(token, Token::Word(found) if found.quote_style.is_none() && found.value.eq_ignore_ascii_case(word));
     // Behind the word and the bracket. The parser counts from where it is for each token that it is asked for.
     let tokens = (parser.index()..).map(|at| &parser.token_at(at).token);
     let mut tokens = tokens.filter(|token| !matches!(token, Token::Whitespace(_))).skip(1);
     let (mut depth, mut before) = (0, tokens.next());
-    let mut is_first = true;
     for token in tokens {
         match token {
             Token::EOF => return false,
-            Token::RParen if depth == 0 => return is_first,
+            // Right behind the bracket.
+            Token::RParen if depth == 0 => return matches!(before, Some(Token::LParen)),
             Token::LParen | Token::LBracket => depth += 1,
             Token::RParen | Token::RBracket => depth -= 1,
             Token::Colon if depth == 0 => return true,
             // `k VALUE v`, and no column of that name.
             token
                 if depth == 0
-                    && is(token, "value")
+                    && is_word(token, "value")
                     && !matches!(before, Some(Token::Comma | Token::Period | Token::LParen)) =>
             {
                 return true;
             }
-            token if depth == 0 && (is(token, "returning") || is(token, "absent")) => return true,
+            token if depth == 0 && (is_word(token, "returning") || is_word(token, "absent")) => return true,
             _ => {}
         }
-        (before, is_first) = (Some(token), false);
+        before = Some(token);
     }
     false
 }

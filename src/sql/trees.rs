@@ -1,9 +1,11 @@
 //! Pieces of sqlparser's trees, as our own rewriting puts them together.
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Ident, ObjectName, Query, SelectItem, SetExpr, TableAlias, TableFactor,
+    BinaryOperator, Cte, Expr, Ident, ObjectName, Query, SelectItem, SetExpr, TableAlias, TableFactor,
     TableFunctionArgs, TableWithJoins, Value,
 };
+
+use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 
 use crate::sql::dialect;
 
@@ -23,6 +25,23 @@ pub fn query_from(items: Vec<SelectItem>, relation: TableFactor) -> Query {
         select.from = vec![TableWithJoins { relation, joins: Vec::new() }];
     }
     query
+}
+
+/// `SELECT * FROM name`
+pub fn rows_of(name: &Ident) -> Query {
+    let all = vec![SelectItem::Wildcard(Default::default())];
+    query_from(all, relation(ObjectName::from(vec![name.clone()]), None, None))
+}
+
+/// `name AS (query)`, of WITH.
+pub fn named(name: Ident, query: Query) -> Cte {
+    Cte {
+        alias: alias_of(name),
+        query: Box::new(query),
+        from: None,
+        materialized: None,
+        closing_paren_token: AttachedToken::empty(),
+    }
 }
 
 /// `AS name`, with names for no column.

@@ -3,7 +3,8 @@
 //!
 //! The text is given to the tokeniser with what they stand for in their places. That moves what follows, so the places of
 //! the tokens are put back into the text as it was sent ([`Settled::origin`]): errors point there, and expressions are
-//! stored as they stand there. What is wrong is left as it is, and complained about by `crate::sql::escape_errors`.
+//! stored as they stand there. Wrong escapes are left as they are, for `crate::sql::escape_errors`; what is wrong around them
+//! (no end, no such escape character) is complained about here.
 //!
 //! Source: <https://www.postgresql.org/docs/17/sql-syntax-lexical.html#SQL-SYNTAX-STRINGS-UESCAPE>
 
@@ -237,18 +238,13 @@ impl Reader {
         Some((joined(first, second)?, length + more))
     }
 
-    /// `\uXXXX`, `\UXXXXXXXX`
+    /// The code of `\uXXXX` or `\UXXXXXXXX` at a place, and its length.
     fn code(&self, at: usize) -> Option<(u32, usize)> {
         match (self.text.get(at)?, self.text.get(at + 1)?) {
-            ('\\', 'u') => Some((self.digits(at + 2, 4)?, 6)),
-            ('\\', 'U') => Some((self.digits(at + 2, 8)?, 10)),
+            ('\\', 'u') => Some((digits(&self.text, at + 2, 4)?, 6)),
+            ('\\', 'U') => Some((digits(&self.text, at + 2, 8)?, 10)),
             _ => None,
         }
-    }
-
-    fn digits(&self, at: usize, count: usize) -> Option<u32> {
-        let digits = self.text.get(at..at + count)?;
-        digits.iter().try_fold(0u32, |code, digit| code.checked_mul(16)?.checked_add(digit.to_digit(16)?))
     }
 
     /// `U&'...'` and `U&"..."`, with UESCAPE behind it if that stands there.
@@ -298,7 +294,7 @@ impl Reader {
 }
 
 /// Moves a place behind a character, as the tokeniser counts.
-fn advance(place: &mut Location, found: char) {
+pub fn advance(place: &mut Location, found: char) {
     match found {
         '\n' => *place = Location { line: place.line + 1, column: 1 },
         _ => place.column += 1,
@@ -312,6 +308,12 @@ fn is_of_name(found: char) -> bool {
 /// Whether a character may begin escapes.
 fn is_escape(found: char) -> bool {
     !(found.is_ascii_hexdigit() || found.is_whitespace() || matches!(found, '+' | '\'' | '"'))
+}
+
+/// The number of so many hexadecimal digits, eight at most.
+fn digits(text: &[char], at: usize, count: usize) -> Option<u32> {
+    let digits = text.get(at..at + count)?;
+    digits.iter().try_fold(0, |code, digit| Some(code * 16 + digit.to_digit(16)?))
 }
 
 /// The character of two surrogates.
@@ -345,10 +347,8 @@ fn decoded(content: &[char], quote: char, escape: char) -> Option<String> {
             }
             (found, next) if found == escape => {
                 let (skipped, count) = if next == Some(&'+') { (2, 6) } else { (1, 4) };
-                let digits = content.get(at + skipped..at + skipped + count)?;
+                let code = digits(content, at + skipped, count)?;
                 at += skipped + count;
-                let code =
-                    digits.iter().try_fold(0u32, |code, digit| Some(code * 16 + digit.to_digit(16)?))?;
                 Some(code)
             }
             (found, _) => {

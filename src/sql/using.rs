@@ -334,12 +334,10 @@ impl<'a> Merger<'a> {
     /// for a's: `... JOIN c ON coalesce(a.id, b.id) = c.id`.
     fn join(&mut self, mut left: Joined, join: &mut Join, mut right: Joined) -> Joined {
         name_common(join, &left, &right);
-        let alias = match constraint_of(&mut join.join_operator) {
-            Some(JoinConstraint::Using(columns)) => relation_words::take_alias(columns),
-            _ => None,
+        let (alias, is_natural) = match constraint_of(&mut join.join_operator) {
+            Some(JoinConstraint::Using(columns)) => (relation_words::take_alias(columns), false),
+            constraint => (None, matches!(constraint, Some(JoinConstraint::Natural))),
         };
-        let constraint = constraint_of(&mut join.join_operator);
-        let is_natural = matches!(constraint, Some(JoinConstraint::Natural));
         let (side, columns) = parts(join);
         self.outer |= matches!(side, Side::Right | Side::Full) && columns.is_some();
         let columns: Vec<Ident> = columns

@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::functions::value::VARIADIC;
 use crate::sql::dialect::{solid, word};
+use crate::sql::words::is_word;
 use crate::types::identifiers::is_keyword;
 
 /// The name of an argument that is the array itself.
@@ -35,7 +36,7 @@ const FUNCTIONS: &[&str] = &[
 
 /// The tokens with calls of the twins.
 pub fn take(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    if !tokens.iter().any(|token| word(token) == "VARIADIC") {
+    if !tokens.iter().any(|token| is_word(&token.token, "VARIADIC")) {
         return tokens;
     }
     let places = solid(&tokens);

@@ -3,7 +3,13 @@
 //! For rules about trees, which must not write an expression out twice, or a query of WITH. Plans know by the functions
 //! themselves.
 
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{Expr, Visit};
+
 use crate::planner::large_objects;
+use crate::sql::visit;
+use crate::sql::words::object_name;
 
 const NAMES: &[&str] = &[
     "array_sample",
@@ -29,6 +35,15 @@ const NAMES: &[&str] = &[
     "uuidv4",
     "uuidv7",
 ];
+
+/// Whether a tree calls one.
+pub fn is_called(tree: &impl Visit) -> bool {
+    let found = visit::expressions(tree, |part| match part {
+        Expr::Function(call) if is_one(&object_name("", &call.name).name) => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break()
+}
 
 /// Whether a function of this name is volatile.
 pub fn is_one(name: &str) -> bool {

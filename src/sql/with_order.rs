@@ -71,10 +71,17 @@ fn taken_out(cte: &mut Cte) -> Vec<Cte> {
 }
 
 /// Gives relations their new names; columns find them by the old ones.
-struct Renamer {
+pub struct Renamer {
     known: Vec<(String, Ident)>,
     /// What the WITHs of the queries around call so.
     hidden: Vec<Vec<String>>,
+}
+
+impl Renamer {
+    /// Of these old names.
+    pub fn of(known: Vec<(String, Ident)>) -> Renamer {
+        Renamer { known, hidden: Vec::new() }
+    }
 }
 
 impl VisitorMut for Renamer {

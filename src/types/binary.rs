@@ -385,17 +385,24 @@ fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N]> {
 
 /// Text from a client: UTF-8 without zero bytes (22021).
 pub fn utf8(bytes: &[u8]) -> Result<&str> {
-    let bad = |sequence: &[u8]| {
-        let hex: Vec<String> = sequence.iter().map(|byte| format!("0x{byte:02x}")).collect();
-        let message = format!("invalid byte sequence for encoding \"UTF8\": {}", hex.join(" "));
-        Error::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, message)
-    };
+    let bad = |sequence: &[u8]| invalid_sequence("UTF8", sequence);
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let at = error.valid_up_to();
         let length = error.error_len().unwrap_or(bytes.len() - at);
         bad(&bytes[at..at + length])
     })?;
     if bytes.contains(&0) { Err(bad(&[0])) } else { Ok(text) }
+}
+
+/// 22021 for bytes that are no text in an encoding.
+pub fn invalid_sequence(encoding: &str, sequence: &[u8]) -> Error {
+    let message = format!("invalid byte sequence for encoding \"{encoding}\": {}", shown_bytes(sequence));
+    Error::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, message)
+}
+
+/// Bytes as PostgreSQL's messages show them: `0xc3 0x28`.
+pub fn shown_bytes(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("0x{byte:02x}")).collect::<Vec<_>>().join(" ")
 }
 
 pub(super) fn short() -> Error {

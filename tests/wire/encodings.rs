@@ -108,5 +108,10 @@ fn copies_are_in_the_clients_encoding_or_in_the_one_they_name() {
         let answers = raw.until(b'Z');
         let (_, error) = answers.iter().find(|(kind, _)| *kind == b'E').expect("no Japanese in LATIN1");
         assert!(error.windows(7).any(|window| window == b"C22P05\0"));
+        // Zeros are in no text, whichever way they are written.
+        raw.send(&[query("COPY t FROM STDIN"), data(b"a\\000\n"), frame(b'c', b"")].concat());
+        let answers = raw.until(b'Z');
+        let (_, error) = answers.iter().find(|(kind, _)| *kind == b'E').expect("no zero");
+        assert!(error.windows(7).any(|window| window == b"C22021\0"));
     });
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::error::{Error, Result, SqlState};
+use crate::error::{Error, SqlState};
 
 /// The cells of one row as bytes, unescaped; reused from row to row.
 #[derive(Debug, Default)]
@@ -63,20 +63,6 @@ impl Pending {
     pub fn get(&self, range: Range<usize>) -> &[u8] {
         self.bytes.get(range).unwrap_or_default()
     }
-}
-
-/// Text, or 22021 as PostgreSQL words it.
-pub fn utf8(bytes: &[u8]) -> Result<&str> {
-    std::str::from_utf8(bytes).map_err(|error| {
-        let bad = &bytes[error.valid_up_to()..];
-        let shown: Vec<String> = bad
-            .iter()
-            .take(error.error_len().unwrap_or(bad.len()))
-            .map(|byte| format!("0x{byte:02x}"))
-            .collect();
-        let message = format!("invalid byte sequence for encoding \"UTF8\": {}", shown.join(" "));
-        Error::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, message)
-    })
 }
 
 /// 22P04

@@ -22,7 +22,7 @@ use crate::functions::encodings::binary::received;
 use crate::locks::Waiter;
 use crate::sql::copy::binary::BinaryDecoder;
 use crate::sql::copy::csv::CsvDecoder;
-use crate::sql::copy::fields::{Fields, bad_format, utf8};
+use crate::sql::copy::fields::{Fields, bad_format};
 use crate::sql::copy::options::Options;
 use crate::sql::copy::text::TextDecoder;
 use crate::sql::ddl::columns_of;
@@ -246,7 +246,7 @@ impl CopyInState {
                 Some(bytes) => match &self.decoder {
                     Decoder::Binary(_) => received(ty, bytes, self.options.encoding)
                         .and_then(|bytes| binary::receive(ty, &bytes)),
-                    _ => utf8(bytes).and_then(|text| text::parse_as(ty, text, self.look)),
+                    _ => binary::utf8(bytes).and_then(|text| text::parse_as(ty, text, self.look)),
                 },
             };
             row[column] = value.map_err(|error| error.context(self.column_context(field)))?;
@@ -327,11 +327,7 @@ impl Session {
     }
 
     pub(super) async fn feed(&mut self, copy: &mut CopyInState, data: &[u8]) -> Result<()> {
-        let taken = match copy.push(data) {
-            Ok(()) => self.take_rows(copy, false).await,
-            Err(error) => Err(error),
-        };
-        match taken {
+        match self.take_rows(copy, Some(data)).await {
             Ok(()) => Ok(()),
             // Earlier rows' errors come first, and the transaction must be back before it can be aborted.
             Err(error) => self.settle(copy).await.and(Err(error)),
@@ -340,11 +336,7 @@ impl Session {
 
     /// The rest of the data; the number of rows.
     pub(super) async fn finish(&mut self, copy: &mut CopyInState) -> Result<u64> {
-        let taken = match copy.push_rest() {
-            Ok(()) => self.take_rows(copy, true).await,
-            Err(error) => Err(error),
-        };
-        let taken = match taken {
+        let taken = match self.take_rows(copy, None).await {
             Ok(()) => self.write_batch(copy).await,
             Err(error) => Err(error),
         };
@@ -354,8 +346,13 @@ impl Session {
         Ok(copy.count)
     }
 
-    async fn take_rows(&mut self, copy: &mut CopyInState, last: bool) -> Result<()> {
-        while copy.next_row(last)? {
+    /// The rows that `data` completes; without more data, the last ones.
+    async fn take_rows(&mut self, copy: &mut CopyInState, data: Option<&[u8]>) -> Result<()> {
+        match data {
+            Some(data) => copy.push(data)?,
+            None => copy.push_rest()?,
+        }
+        while copy.next_row(data.is_none())? {
             let mut row = vec![Value::Null; copy.table.columns.len()];
             copy.fill(&mut row)?;
             for (column, default) in &copy.defaults {

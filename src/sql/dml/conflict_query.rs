@@ -64,19 +64,21 @@ impl Computed<'_> {
 
 /// Whether SET or WHERE of an INSERT's DO UPDATE have a subquery.
 pub fn has_subqueries(insert: &ast::Insert) -> bool {
-    let Some(update) = updating(insert) else { return false };
-    update.assignments.iter().map(|set| &set.value).chain(&update.selection).any(has_subquery)
+    expressions(insert).any(has_subquery)
 }
 
-/// DO UPDATE, where an INSERT has it.
-pub fn updating(insert: &ast::Insert) -> Option<&ast::DoUpdate> {
-    match &insert.on {
+/// What SET and WHERE of DO UPDATE compute, where an INSERT has it.
+pub fn expressions(insert: &ast::Insert) -> impl Iterator<Item = &Expr> {
+    let update = match &insert.on {
         Some(ast::OnInsert::OnConflict(ast::OnConflict {
             action: ast::OnConflictAction::DoUpdate(update),
             ..
         })) => Some(update),
         _ => None,
-    }
+    };
+    update
+        .into_iter()
+        .flat_map(|update| update.assignments.iter().map(|set| &set.value).chain(&update.selection))
 }
 
 impl PairsQuery {

@@ -22,7 +22,7 @@ use crate::sql::dialect;
 use crate::sql::known::quoted;
 use crate::sql::records;
 use crate::sql::rewrite::{cast_to, name_of};
-use crate::sql::routines::call::{Found, candidates, find};
+use crate::sql::routines::call::{Found, candidates, expression, find};
 use crate::sql::routines::carriers::{carrying, typed};
 use crate::sql::routines::listed::{listed_types, unlisted};
 use crate::sql::routines::scopes::{QueryScope, Scopes, Typer, first_term};
@@ -31,6 +31,7 @@ use crate::sql::routines::{NESTED_MAX, body};
 use crate::sql::rows_from;
 use crate::sql::set_functions;
 use crate::sql::trees::{alias_of, computed, derived, query_from, relation, text};
+use crate::sql::values::names_columns;
 use crate::sql::visit;
 use crate::types::{RangeType, Type};
 
@@ -214,39 +215,10 @@ impl<'a> Expander<'a> {
 
     /// Whether a function's body calls functions in SQL, itself maybe.
     fn body_calls(&self, function: &Function) -> Result<bool> {
-        let context = self.context;
-        let query = body::query(function, context.catalog, &path(function, context))?;
-        let is_ours = |name: &ObjectName, args: &[FunctionArg]| {
-            self.candidates(name, args).map_or(true, |found| !found.is_empty())
-        };
-        struct Calls<'a>(&'a dyn Fn(&ObjectName, &[FunctionArg]) -> bool);
-        impl ast::Visitor for Calls<'_> {
-            type Break = ();
-
-            fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
-                match factor {
-                    TableFactor::Table { name, args: Some(args), .. } if (self.0)(name, &args.args) => {
-                        ControlFlow::Break(())
-                    }
-                    TableFactor::Function { name, args, .. } if (self.0)(name, args) => {
-                        ControlFlow::Break(())
-                    }
-                    _ => ControlFlow::Continue(()),
-                }
-            }
-
-            fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-                match expr {
-                    Expr::Function(ast::Function { name, args: FunctionArguments::List(list), .. })
-                        if (self.0)(name, &list.args) =>
-                    {
-                        ControlFlow::Break(())
-                    }
-                    _ => ControlFlow::Continue(()),
-                }
-            }
-        }
-        Ok(visit::walk(&query, &mut Calls(&is_ours)).is_break())
+        let search_path = path(function, self.context);
+        let mut query = body::query(function, self.context.catalog, &search_path)?;
+        let inside = PlanContext { search_path: &search_path, ..*self.context };
+        Ok(qualify(&mut query, &inside).map_or(true, |found| !found.is_empty()))
     }
 
     /// The call's value as an expression.
@@ -291,19 +263,31 @@ impl<'a> Expander<'a> {
                 if let [(_, row @ Expr::Tuple(_))] = items {
                     return self.substituted(call, row).map(Some);
                 }
-                for (name, expr) in items {
-                    fields.extend([text(name.clone()), self.substituted(call, expr)?]);
+                for ((name, _), value) in items.iter().zip(self.substituted_all(call, items)?) {
+                    fields.extend([text(name.clone()), value]);
                 }
             }
             Returns::Table(columns) if columns.len() == items.len() => {
-                for ((_, expr), column) in items.iter().zip(columns) {
-                    let value = returned(&call.function, self.substituted(call, expr)?, &column.ty)?;
+                for (value, column) in self.substituted_all(call, items)?.into_iter().zip(columns) {
+                    let value = returned(&call.function, value, &column.ty)?;
                     fields.extend([text(column.name.clone()), value]);
                 }
             }
             _ => return Ok(None),
         }
         Ok(Some(crate::sql::rewrite::function_call(ROW, fields)))
+    }
+
+    /// The columns of a row with arguments in the places of parameters; what is volatile may be in one of them only.
+    fn substituted_all(&self, call: &Call, items: &[(String, &Expr)]) -> Result<Vec<Expr>> {
+        let row = Expr::Tuple(items.iter().map(|(_, expr)| Expr::clone(expr)).collect());
+        let Expr::Nested(row) = self.substituted(call, &row)? else {
+            return Err(Error::internal("the columns of a row are no row"));
+        };
+        let Expr::Tuple(values) = *row else {
+            return Err(Error::internal("the columns of a row are no row"));
+        };
+        Ok(values.into_iter().map(|value| Expr::Nested(Box::new(value))).collect())
     }
 
     /// The expression with arguments in the places of parameters.
@@ -409,7 +393,7 @@ impl<'a> Expander<'a> {
             return Ok(());
         }
         if numbers {
-            let lateral = args.args.iter().any(arg_names_columns);
+            let lateral = args.args.iter().filter_map(expression).any(names_columns);
             *factor = within_query(factor.clone(), &function, &[], true, lateral)?;
             return Ok(());
         }
@@ -657,7 +641,7 @@ impl VisitorMut for Expander<'_> {
     fn post_visit_query(&mut self, query: &mut ast::Query) -> ControlFlow<Error> {
         if let Some(scope) = self.scopes.queries.pop() {
             query.with = scope.with;
-            query.order_by = scope.ordered.or_else(|| query.order_by.take());
+            query.order_by = scope.order.or_else(|| query.order_by.take());
         }
         ControlFlow::Continue(())
     }
@@ -672,7 +656,7 @@ impl VisitorMut for Expander<'_> {
         if let Some(mut order) = self.scopes.queries.last_mut().and_then(|query| query.order.take()) {
             visit::walk_mut(&mut order, self)?;
             if let Some(query) = self.scopes.queries.last_mut() {
-                query.ordered = Some(order);
+                query.order = Some(order);
             }
         }
         select.from = self.scopes.selects.pop().unwrap_or_default();
@@ -818,23 +802,6 @@ fn function_name(function: &Function, listed: usize) -> ObjectName {
 
 fn unnamed(expr: Expr) -> FunctionArg {
     FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))
-}
-
-fn arg_names_columns(argument: &FunctionArg) -> bool {
-    match argument {
-        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))
-        | FunctionArg::Named { arg: FunctionArgExpr::Expr(expr), .. }
-        | FunctionArg::ExprNamed { arg: FunctionArgExpr::Expr(expr), .. } => names_columns(expr),
-        _ => false,
-    }
-}
-
-fn names_columns(expr: &Expr) -> bool {
-    let found = visit::expressions(expr, |part| match part {
-        Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Break(()),
-        _ => ControlFlow::Continue(()),
-    });
-    found.is_break()
 }
 
 fn or(left: Expr, right: Expr) -> Expr {

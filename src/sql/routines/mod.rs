@@ -11,6 +11,7 @@
 //! - [`call`]: the function that a name and arguments mean; named arguments and defaults in their places, polymorphic types
 //!   as what they are in the call.
 //! - [`scopes`]: the types of arguments that do not tell them, by what stands around the call.
+//! - [`carriers`]: types that are known in a tree, told to the planner; [`listed`]: the columns that a call lists.
 //! - [`expand`]: in a statement's tree, expressions take the place of calls, and a call in FROM gets the function's own
 //!   name, which the planner asks [`table`] for.
 //! - [`body`]: the stored text as a tree, in which parameters are `$1`, `$2`, ...

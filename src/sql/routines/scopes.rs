@@ -37,7 +37,6 @@ pub struct QueryScope {
     pub with: Option<With>,
     /// ORDER BY, which is walked with its SELECT's columns.
     pub order: Option<OrderBy>,
-    pub ordered: Option<OrderBy>,
 }
 
 impl Scopes {

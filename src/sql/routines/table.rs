@@ -29,7 +29,7 @@ use crate::types::arrow::{field, type_of};
 use crate::types::cast::{Context, context as cast_context};
 use crate::types::polymorphic;
 
-/// The plan of a call; `depth` is how many views and functions stand around it. Notes the tables it reads in `names`.
+/// The plan of a call, whose last `listed` arguments are casts that say the columns. Notes the tables it reads in `names`.
 pub fn source(
     function: &Function,
     mut arguments: Vec<Expr>,
@@ -89,9 +89,7 @@ fn of_call<'f>(function: &'f Function, arguments: &[Expr]) -> Result<Cow<'f, Fun
     let untold = || Error::internal(format!("a call of {} without types", function.name));
     let declared = function.argument_types();
     let actual = polymorphic::resolve(&declared, &given).map_err(|_| untold())?;
-    let types = declared.iter().map(|ty| actual.of(ty)).collect::<Option<Vec<_>>>();
-    let settled = types.and_then(|types| function.with_types(types, |ty| actual.of(ty)));
-    settled.map(Cow::Owned).ok_or_else(untold)
+    function.with_types(|ty| actual.of(ty)).map(Cow::Owned).ok_or_else(untold)
 }
 
 /// The type of a column that a call lists: that of a cast.
@@ -139,22 +137,13 @@ fn columns_of_record(
         }
         return Ok((plan, columns));
     }
-    if found.len() != listed.len() {
-        let which = if found.len() < listed.len() { "few" } else { "many" };
-        return Err(mismatch(function, &format!("Final statement returns too {which} columns.")));
-    }
-    for (place, ((_, given), wanted)) in found.iter().zip(&listed).enumerate() {
-        let is_literal = matches!(&plan, LogicalPlan::Projection(projection)
+    let is_literal = |place: usize| {
+        matches!(&plan, LogicalPlan::Projection(projection)
             if projection.expr.get(place).is_some_and(|expr| matches!(expr.clone().unalias(),
-                Expr::Literal(value, _) if value.is_null() || matches!(value, ScalarValue::Utf8(_)))));
-        let fits = matches!(cast_context(given, wanted), Some(Context::Implicit | Context::Assignment));
-        if !fits && !is_row && !is_literal {
-            let (given, wanted) = (given.bare(), wanted.bare());
-            let detail =
-                format!("Final statement returns {given} instead of {wanted} at column {}.", place + 1);
-            return Err(mismatch(function, &detail));
-        }
-    }
+                Expr::Literal(value, _) if value.is_null() || matches!(value, ScalarValue::Utf8(_)))))
+    };
+    let given: Vec<&Type> = found.iter().map(|(_, ty)| ty).collect();
+    check_columns(function, &given, &listed.iter().collect::<Vec<_>>(), |place| is_row || is_literal(place))?;
     let column = |(place, ty): (usize, Type)| ViewColumn { name: format!("column{}", place + 1), ty };
     Ok((plan, listed.into_iter().enumerate().map(column).collect()))
 }
@@ -331,35 +320,46 @@ pub fn check(function: &Function, context: &PlanContext) -> Result<()> {
         return Ok(());
     }
     let columns = columns_of(function, context.catalog)?;
-    let found = &planned.columns;
-    if found.len() != columns.len() {
-        let which = if found.len() < columns.len() { "few" } else { "many" };
-        let detail = match function.returns {
-            Returns::Scalar(_) | Returns::SetOf(_) => {
-                "Final statement must return exactly one column.".into()
-            }
-            _ => format!("Final statement returns too {which} columns."),
+    let found: Vec<&Type> = planned.columns.iter().map(|column| &column.ty).collect();
+    let wanted: Vec<&Type> = columns.iter().map(|column| &column.ty).collect();
+    check_columns(function, &found, &wanted, |place| {
+        is_literal_output(&query, place) && !is_parameter_output(&query, place)
+    })?;
+    // With the types it is going to be cast to.
+    let targets: Vec<Type> = columns.iter().map(|column| column.ty.clone()).collect();
+    query::plan_for(&query, &inside, &targets).map(drop)
+}
+
+/// 42P13 for columns that are not those which are wanted; `is_free` says of which the type is not known yet.
+fn check_columns(
+    function: &Function,
+    found: &[&Type],
+    wanted: &[&Type],
+    is_free: impl Fn(usize) -> bool,
+) -> Result<()> {
+    let is_one = matches!(function.returns, Returns::Scalar(_) | Returns::SetOf(_));
+    if found.len() != wanted.len() {
+        let which = if found.len() < wanted.len() { "few" } else { "many" };
+        let detail = match is_one {
+            true => "Final statement must return exactly one column.".into(),
+            false => format!("Final statement returns too {which} columns."),
         };
         return Err(mismatch(function, &detail));
     }
-    for (position, (found, column)) in found.iter().zip(&columns).enumerate() {
-        let fits =
-            matches!(cast_context(&found.ty, &column.ty), Some(Context::Implicit | Context::Assignment));
-        let is_literal = is_literal_output(&query, position) && !is_parameter_output(&query, position);
-        if !fits && !is_literal {
-            let (given, wanted) = (found.ty.bare(), column.ty.bare());
-            let detail = match function.returns {
-                Returns::Scalar(_) | Returns::SetOf(_) => format!("Actual return type is {given}."),
-                _ => {
-                    format!("Final statement returns {given} instead of {wanted} at column {}.", position + 1)
+    for (place, (given, wanted)) in found.iter().zip(wanted).enumerate() {
+        let fits = matches!(cast_context(given, wanted), Some(Context::Implicit | Context::Assignment));
+        if !fits && !is_free(place) {
+            let (given, wanted) = (given.bare(), wanted.bare());
+            let detail = match is_one {
+                true => format!("Actual return type is {given}."),
+                false => {
+                    format!("Final statement returns {given} instead of {wanted} at column {}.", place + 1)
                 }
             };
             return Err(mismatch(function, &detail));
         }
     }
-    // With the types it is going to be cast to.
-    let targets: Vec<Type> = columns.iter().map(|column| column.ty.clone()).collect();
-    query::plan_for(&query, &inside, &targets).map(drop)
+    Ok(())
 }
 
 /// Whether an output is a parameter, whose type the function says.

@@ -7,18 +7,15 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{
-    self, Cte, Ident, ObjectName, SetExpr, Visit, VisitMut, VisitorMut, With,
-};
+use datafusion::sql::sqlparser::ast::{self, Cte, Ident, SetExpr, Visit, VisitMut, VisitorMut, With};
 
 use crate::error::{Error, Result, SqlState};
-use crate::sql::dialect;
 use crate::sql::dml::conflict_query;
 use crate::sql::once;
 use crate::sql::staged::returned;
 use crate::sql::staged::{Part, Staged};
 use crate::sql::statement::{Ast, Overriding};
-use crate::sql::trees::{alias_of, derived};
+use crate::sql::trees::{derived, named, rows_of};
 use crate::sql::visit;
 use crate::sql::words::{fold, object_name};
 
@@ -38,7 +35,7 @@ pub fn arrange(with: Option<With>, main: Ast, locks: bool) -> Result<Ast> {
 
 fn arrange_parts(with: Option<With>, mut main: Ast, locks: bool) -> Result<Ast> {
     let modifies = with.iter().flat_map(|with| &with.cte_tables).any(|cte| is_change(&cte.query));
-    let of_conflict = names_in_conflict(&main);
+    let of_conflict = with.as_ref().map_or_else(Vec::new, |_| names_in_conflict(&main));
     let in_conflict = |cte: &Cte| of_conflict.contains(&fold(&cte.alias.name));
     let conflicts = with.iter().flat_map(|with| &with.cte_tables).any(in_conflict);
     if !modifies && !locks && !conflicts {
@@ -150,23 +147,6 @@ impl VisitorMut for TakeOut<'_> {
     }
 }
 
-pub fn named(name: Ident, query: ast::Query) -> Cte {
-    Cte {
-        alias: alias_of(name),
-        query: Box::new(query),
-        from: None,
-        materialized: None,
-        closing_paren_token: ast::helpers::attached_token::AttachedToken::empty(),
-    }
-}
-
-/// `SELECT * FROM name`
-fn rows_of(name: &Ident) -> ast::Query {
-    let text = format!("SELECT * FROM {}", ObjectName::from(vec![name.clone()]));
-    let parsed = dialect::parse_query(&text);
-    *parsed.expect("a name in quotes is a name")
-}
-
 /// The names of relations that a statement mentions without a schema, as often as it does.
 fn names_of(statement: &impl ast::Visit) -> Vec<String> {
     let mut names = Vec::new();
@@ -183,11 +163,7 @@ fn names_of(statement: &impl ast::Visit) -> Vec<String> {
 /// Those that the subqueries of ON CONFLICT mention.
 fn names_in_conflict(main: &Ast) -> Vec<String> {
     let Ast::Insert(insert, _) = main else { return Vec::new() };
-    let update = conflict_query::updating(insert);
-    let expressions = update.iter().flat_map(|update| {
-        update.assignments.iter().map(|assignment| &assignment.value).chain(&update.selection)
-    });
-    expressions.flat_map(names_of).collect()
+    conflict_query::expressions(insert).flat_map(names_of).collect()
 }
 
 fn names_in_main(main: &Ast) -> Vec<String> {
