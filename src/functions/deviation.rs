@@ -1,5 +1,5 @@
-//! `variance`, `stddev` and their like: of integers and numeric exactly, of floats with DataFusion's, but over sliding frames
-//! computed anew.
+//! `variance`, `stddev` and their like: of integers and numeric exactly, of floats as `spread.rs` has it, and over sliding
+//! frames computed anew.
 //!
 //! Exact ones keep the count, the sum and the sum of the squares. The variance is `(n * squares - sum * sum) / (n * (n - 1))`,
 //! or over `n * n` for a whole population, with PostgreSQL's digits of a quotient.
@@ -11,7 +11,6 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::cast::as_int64_array;
 use datafusion::common::{Result, ScalarValue};
-use datafusion::functions_aggregate::{stddev, variance};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{
@@ -23,38 +22,29 @@ use crate::functions::average::{Distinct, distinct_state, is_exact, values};
 use crate::functions::decimal;
 use crate::functions::frame::{Anew, Frame, Framed, Gather, read_floats};
 use crate::functions::scalar::no_such_function;
+use crate::functions::spread::{self, Of, Spread};
 use crate::types::Numeric;
 use crate::types::arrow::errors::external;
 
 pub fn functions() -> Vec<Arc<AggregateUDF>> {
-    let in_front = |name, inner: Arc<AggregateUDF>, of| {
+    let function = |name, of| {
         let signature = Signature::user_defined(Volatility::Immutable);
-        Arc::new(AggregateUDF::from(Deviation { name, inner, of, signature }))
+        Arc::new(AggregateUDF::from(Deviation { name, of, signature }))
     };
     let (root, all) = (true, true);
     vec![
-        in_front("variance", variance::var_samp_udaf(), Of { root: !root, population: !all }),
-        in_front("var_samp", variance::var_samp_udaf(), Of { root: !root, population: !all }),
-        in_front("var_pop", variance::var_pop_udaf(), Of { root: !root, population: all }),
-        in_front("stddev", stddev::stddev_udaf(), Of { root, population: !all }),
-        in_front("stddev_samp", stddev::stddev_udaf(), Of { root, population: !all }),
-        in_front("stddev_pop", stddev::stddev_pop_udaf(), Of { root, population: all }),
+        function("variance", Of { root: !root, population: !all }),
+        function("var_samp", Of { root: !root, population: !all }),
+        function("var_pop", Of { root: !root, population: all }),
+        function("stddev", Of { root, population: !all }),
+        function("stddev_samp", Of { root, population: !all }),
+        function("stddev_pop", Of { root, population: all }),
     ]
-}
-
-/// Which of the family it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Of {
-    /// The deviation, which is the root of the variance.
-    root: bool,
-    /// Of all there is, not of a sample.
-    population: bool,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Deviation {
     name: &'static str,
-    inner: Arc<AggregateUDF>,
     of: Of,
     signature: Signature,
 }
@@ -89,20 +79,19 @@ impl AggregateUDFImpl for Deviation {
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         let input = input(&args);
-        if !is_exact(&input) {
-            return self.inner.accumulator(args);
-        }
         let exact = Exact::new(self.of);
-        Ok(match args.is_distinct {
-            true => Box::new(Distinct::new(exact)),
-            false => Box::new(exact),
+        Ok(match (is_exact(&input), args.is_distinct) {
+            (true, true) => Box::new(Distinct::new(exact)),
+            (true, false) => Box::new(exact),
+            (false, true) => Box::new(spread::Distinct::new(self.of)),
+            (false, false) => Box::new(spread::Whole::new(self.of)),
         })
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
         let input = args.input_fields.first().map_or(DataType::Float64, |field| field.data_type().clone());
         if !is_exact(&input) {
-            return self.inner.state_fields(args);
+            return Ok(spread::state_fields(args.name, args.is_distinct));
         }
         if args.is_distinct {
             return Ok(distinct_state(args.name));
@@ -116,11 +105,11 @@ impl AggregateUDFImpl for Deviation {
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
-        !is_exact(&input(&args)) && self.inner.groups_accumulator_supported(args)
+        !is_exact(&input(&args)) && !args.is_distinct
     }
 
-    fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
-        self.inner.create_groups_accumulator(args)
+    fn create_groups_accumulator(&self, _args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
+        Ok(Box::new(spread::Groups::new(self.of)))
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
@@ -246,22 +235,9 @@ impl Framed for Of {
         read_floats(column, values)
     }
 
-    /// The way of Youngs and Cramer, which PostgreSQL takes.
     fn answer(&self, values: &VecDeque<f64>) -> Result<ScalarValue> {
-        let (mut count, mut sum, mut spread) = (0.0, 0.0, 0.0);
-        for x in values {
-            count += 1.0;
-            sum += x;
-            if count > 1.0 {
-                let off = x * count - sum;
-                spread += off * off / (count * (count - 1.0));
-            }
-            if !x.is_finite() {
-                spread = f64::NAN;
-            }
-        }
-        let (least, divisor) = if self.population { (1.0, count) } else { (2.0, count - 1.0) };
-        let variance = (count >= least).then(|| spread / divisor);
-        Ok(ScalarValue::Float64(variance.map(|variance| if self.root { variance.sqrt() } else { variance })))
+        let mut spread = Spread::default();
+        values.iter().try_for_each(|value| spread.add(*value))?;
+        Ok(ScalarValue::Float64(spread.result(*self)))
     }
 }

@@ -132,6 +132,8 @@ pub mod scalar;
 pub mod series;
 // Keys of arrays and documents, in PostgreSQL's order.
 pub mod sort_keys;
+// variance and stddev of double precision.
+mod spread;
 // Functions on text.
 pub mod strings;
 // Their longer pieces.

@@ -12,7 +12,8 @@ use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 
 use crate::error::Result;
 use crate::sql::dialect;
-use crate::sql::words::{Fault, Parsed, Words};
+use crate::sql::source::Source;
+use crate::sql::words::{Fault, Parsed, Words, is_word};
 
 const MARK: char = '\0';
 
@@ -23,43 +24,52 @@ pub struct Target {
 }
 
 /// The tokens with every target that sqlparser does not read as one name.
-pub fn wrap(source: &str, mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    while let Some((from, to)) = next_target(&tokens) {
-        let (start, end) = (tokens[from].span.start, tokens[to].span.end);
-        let span = Span::new(start, end);
-        let text = dialect::between(source, span);
-        let name = Token::make_word(&format!("{MARK}{text}"), Some('"'));
-        let wrapped = [Token::LParen, name, Token::RParen].map(|token| TokenWithSpan { token, span });
-        tokens.splice(from..=to, wrapped);
+pub fn wrap(source: &Source, tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    if !tokens.iter().any(|token| is_word(&token.token, "CONFLICT")) {
+        return tokens;
     }
-    tokens
+    let mut wrapped = Vec::with_capacity(tokens.len());
+    let mut done = 0;
+    for (from, to) in targets(&tokens) {
+        wrapped.extend_from_slice(&tokens[done..from]);
+        let span = Span::new(tokens[from].span.start, tokens[to].span.end);
+        let name = Token::make_word(&format!("{MARK}{}", source.between(span)), Some('"'));
+        wrapped.extend([Token::LParen, name, Token::RParen].map(|token| TokenWithSpan { token, span }));
+        done = to + 1;
+    }
+    wrapped.extend_from_slice(&tokens[done..]);
+    wrapped
 }
 
-/// The first target that has to be wrapped: from its parenthesis to the token before DO.
-fn next_target(tokens: &[TokenWithSpan]) -> Option<(usize, usize)> {
+/// The targets that have to be wrapped: from the parenthesis to the token before DO.
+fn targets(tokens: &[TokenWithSpan]) -> Vec<(usize, usize)> {
     let solid = dialect::solid(tokens);
-    let is = |place: usize, word: &str| match solid.get(place).map(|&at| &tokens[at].token) {
-        Some(Token::Word(found)) => found.quote_style.is_none() && found.value.eq_ignore_ascii_case(word),
-        _ => false,
-    };
     let token = |place: usize| solid.get(place).map(|&at| &tokens[at].token);
-    for place in (0..solid.len()).filter(|&place| is(place, "ON") && is(place + 1, "CONFLICT")) {
-        if token(place + 2) != Some(&Token::LParen) {
+    let is = |place: usize, word: &str| token(place).is_some_and(|token| is_word(token, word));
+    let mut targets = Vec::new();
+    let mut place = 0;
+    while place < solid.len() {
+        let open = place + 2;
+        if !(is(place, "ON") && is(place + 1, "CONFLICT") && token(open) == Some(&Token::LParen)) {
+            place += 1;
             continue;
         }
-        let close = closing(&solid, tokens, place + 2)?;
-        let plain = |at: usize| matches!(token(at), Some(Token::Word(_) | Token::Comma));
-        if (place + 3..close).all(plain) && !is(close + 1, "WHERE") {
+        // Where brackets or DO are missing, the statement is refused as it is.
+        let Some(close) = closing(&solid, tokens, open) else { break };
+        place = close + 1;
+        let is_plain = (open + 1..close).all(|at| matches!(token(at), Some(Token::Word(_) | Token::Comma)));
+        let has_condition = is(close + 1, "WHERE");
+        if is_plain && !has_condition {
             continue;
         }
-        let mut last = close;
-        if is(close + 1, "WHERE") {
+        if has_condition {
             let is_do = |at: &usize| is(*at, "DO") && (is(*at + 1, "UPDATE") || is(*at + 1, "NOTHING"));
-            last = (close + 2..solid.len()).find(is_do)? - 1;
+            let Some(action) = (close + 2..solid.len()).find(is_do) else { break };
+            place = action;
         }
-        return Some((solid[place + 2], solid[last]));
+        targets.push((solid[open], solid[place - 1]));
     }
-    None
+    targets
 }
 
 /// The place of the parenthesis that closes the one at `open`.
@@ -78,12 +88,13 @@ fn closing(solid: &[usize], tokens: &[TokenWithSpan], open: usize) -> Option<usi
 /// The target behind a name that [`wrap`] made.
 pub fn unwrap(name: &Ident) -> Result<Option<Target>> {
     let Some(text) = name.value.strip_prefix(MARK) else { return Ok(None) };
-    let mut parser = dialect::parser_of(text)?;
-    let mut words = Words::of_piece(&mut parser, text);
+    let source = Source::of(text);
+    let mut parser = dialect::parser(dialect::tokenize(&source)?);
+    let mut words = Words::of_piece(&mut parser, &source);
     match read(&mut words) {
         Ok(target) => Ok(Some(target)),
         Err(Fault::Refused(error)) => Err(error),
-        Err(Fault::Syntax(_)) => Err(dialect::error_at(text, &parser.peek_token())),
+        Err(Fault::Syntax(_)) => Err(dialect::error_at(&source, &parser.peek_token())),
     }
 }
 

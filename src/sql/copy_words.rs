@@ -1,11 +1,13 @@
 //! COPY, read word by word: where from or to, and the options in both of PostgreSQL's grammars.
 
+use std::collections::HashSet;
+
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::error::{Error, SqlState};
 use crate::functions::encodings::Encoding;
 use crate::sql::statement::*;
-use crate::sql::utility::boolean_option;
+use crate::sql::utility::{self, boolean_option};
 use crate::sql::words::{Parsed, Words};
 
 /// `COPY ...`, in PostgreSQL's present grammar and in the one before 9.0.
@@ -16,9 +18,9 @@ pub fn copy(w: &mut Words) -> Parsed<Ast> {
         options.format = CopyEncoding::Binary;
     }
     let mut source = if w.accept_token(&Token::LParen) {
-        let query = w.query()?;
+        let ast = rows(w)?;
         w.expect_token(&Token::RParen)?;
-        CopySource::Query(query)
+        CopySource::Rows(Box::new(ast))
     } else {
         let name = w.name()?;
         let columns =
@@ -27,7 +29,7 @@ pub fn copy(w: &mut Words) -> Parsed<Ast> {
     };
     let from = match source {
         CopySource::Table { .. } => w.accept("FROM"),
-        CopySource::Query(_) => false,
+        CopySource::Rows(_) => false,
     };
     if !from {
         w.expect("TO")?;
@@ -35,7 +37,17 @@ pub fn copy(w: &mut Words) -> Parsed<Ast> {
     copy_endpoint(w, from)?;
     w.accept("WITH");
     if *w.peek() == Token::LParen {
-        w.parenthesised(|w| copy_option(w, &mut options))?;
+        let mut names = HashSet::new();
+        w.parenthesised(|w| {
+            if let Token::Word(name) = w.peek()
+                && !names.insert(name.value.to_lowercase())
+            {
+                let position = w.source.position(w.location());
+                let error = Error::new(SqlState::SYNTAX_ERROR, "conflicting or redundant options");
+                return Err(error.position(position).into());
+            }
+            copy_option(w, &mut options)
+        })?;
     } else {
         old_copy_options(w, &mut options)?;
     }
@@ -46,6 +58,18 @@ pub fn copy(w: &mut Words) -> Parsed<Ast> {
         *filter = Some(w.expression()?);
     }
     Ok(Ast::Copy(Box::new(Copy { source, from, options })))
+}
+
+/// What gives the rows: a query, or a change.
+fn rows(w: &mut Words) -> Parsed<Ast> {
+    let starts = ["SELECT", "VALUES", "WITH", "TABLE", "INSERT", "UPDATE", "DELETE", "MERGE"];
+    if !starts.iter().any(|word| w.at(word)) && *w.peek() != Token::LParen {
+        return w.unexpected("a query");
+    }
+    match utility::any(w, Overriding::None)? {
+        Ast::CreateTableAs { .. } => Err(Error::unsupported("COPY (SELECT INTO)").into()),
+        ast => Ok(ast),
+    }
 }
 
 fn copy_endpoint(w: &mut Words, from: bool) -> Parsed<()> {
@@ -86,17 +110,35 @@ fn copy_option(w: &mut Words, options: &mut CopyOptions) -> Parsed<()> {
             boolean_option(w, "freeze")?;
         }
         "ON_ERROR" => {
-            if !w.accept("STOP") {
-                return Err(Error::unsupported("COPY with ON_ERROR other than stop").into());
-            }
+            options.on_error =
+                Some(choice(w, &name, &[("stop", OnError::Stop), ("ignore", OnError::Ignore)])?);
         }
-        "LOG_VERBOSITY" => w.advance(),
+        "LOG_VERBOSITY" => {
+            options.is_verbose = choice(w, &name, &[("default", false), ("verbose", true)])?;
+        }
         _ => {
             let message = format!("option \"{}\" not recognized", name.to_lowercase());
             return Err(Error::new(SqlState::SYNTAX_ERROR, message).into());
         }
     }
     Ok(())
+}
+
+/// The value of an option that has few, as a word or a text; the first where none is given.
+fn choice<T: Clone>(w: &mut Words, option: &str, values: &[(&str, T)]) -> Parsed<T> {
+    let text = match w.peek().clone() {
+        Token::Word(word) => word.value,
+        Token::SingleQuotedString(text) => text,
+        _ => return Ok(values[0].1.clone()),
+    };
+    w.advance();
+    match values.iter().find(|(value, _)| text.eq_ignore_ascii_case(value)) {
+        Some((_, value)) => Ok(value.clone()),
+        None => {
+            let message = format!("COPY {option} \"{text}\" not recognized");
+            Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message).into())
+        }
+    }
 }
 
 fn copy_format(w: &mut Words) -> Parsed<CopyEncoding> {

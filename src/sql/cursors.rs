@@ -55,7 +55,8 @@ impl Session {
     /// Makes a cursor of rows that the protocol has asked for in portions so far: in PostgreSQL a portal is one. What stays
     /// behind is for [`Session::return_cursor`].
     pub fn lend_cursor(&mut self, name: &str, rows: &mut Rows, prepared: &Prepared) {
-        let source = prepared.statement.as_ref().map_or_else(|| Arc::from(""), |s| Arc::clone(&s.source));
+        let source =
+            prepared.statement.as_ref().map_or_else(|| Arc::from(""), |s| Arc::clone(s.source.text()));
         let given = rows.given();
         let (ahead, stream) = rows.take_parts();
         let mut cursor = Cursor::new(rows.columns.clone(), stream, DeclareOptions::default(), source);
@@ -101,7 +102,7 @@ impl Session {
         let Response::Rows(rows) = self.run_plan(&plan, &[], None).await? else {
             return Err(Error::internal("a cursor without a query"));
         };
-        let source = Arc::clone(&statement.source);
+        let source = Arc::clone(statement.source.text());
         let cursor = Cursor::new(rows.columns.clone(), rows.boxed(), options, source);
         self.cursors.insert(name.to_string(), cursor);
         self.show_cursors();

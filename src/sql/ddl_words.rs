@@ -17,7 +17,7 @@ use crate::sql::sequence_words::{
 use crate::sql::statement::*;
 use crate::sql::type_names;
 use crate::sql::visit;
-use crate::sql::words::{Parsed, Words, fold, object_name};
+use crate::sql::words::{Parsed, Words, fold, object_name, placed_name};
 use crate::sql::{
     database_words, domain_words, function_words, index_words, large_objects, like_words, partition_words,
     storage_parameters, token_spellings, type_words, view_words,
@@ -271,7 +271,7 @@ fn convert_table(
         return partition_words::partition(w, table);
     }
     let partition_by = table.partition_by.as_deref().map(partition_words::key).transpose()?;
-    let name = object_name(w.source, &table.name);
+    let name = placed_name(w.source, &table.name);
     let storage_parameters = storage_parameters_of(&table)?;
     if let Some(query) = table.query {
         if !storage_parameters.is_empty() {
@@ -401,7 +401,7 @@ fn column_option(
             add(ConstraintKind::Check { sql: check.expr.to_string() }, Deferral::Never);
         }
         ColumnOption::Collation(collation_name) => {
-            definition.collation = collation(&object_name("", collation_name).name)?;
+            definition.collation = collation(&object_name(collation_name).name)?;
         }
         ColumnOption::Generated { generated_as, sequence_options, generation_expr: None, .. } => {
             let kind = match generated_as {

@@ -29,12 +29,13 @@ use crate::sql::records;
 use crate::sql::relation_words;
 use crate::sql::rows_from;
 use crate::sql::search_words;
+use crate::sql::source::Source;
 use crate::sql::statement::{Ast, Name, Statement};
 use crate::sql::token_spellings;
 use crate::sql::unicode_escapes;
 use crate::sql::utility;
 use crate::sql::variadic;
-use crate::sql::words::{Fault, is_word, object_name, word_of};
+use crate::sql::words::{Fault, is_word, placed_name, word_of};
 
 /// The dialect of everything we parse; without state.
 pub static DIALECT: Grammar = Grammar { nests_joins: false };
@@ -60,8 +61,8 @@ const OWN_STATES: [SqlState; 2] = [SqlState::DATATYPE_MISMATCH, SqlState::FEATUR
 
 /// Parses a query string into its statements; an empty string has none.
 pub fn parse(sql: &str) -> Result<Vec<Statement>> {
-    let source: Arc<str> = sql.into();
-    let tokens = tokenize(sql)?;
+    let source = Arc::new(Source::of(sql));
+    let tokens = tokenize(&source)?;
     let mut statements = Vec::new();
     for part in split(tokens) {
         statements.push(parse_one(&source, part)?);
@@ -69,10 +70,10 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>> {
     Ok(statements)
 }
 
-fn parse_one(source: &Arc<str>, tokens: Vec<TokenWithSpan>) -> Result<Statement> {
+fn parse_one(source: &Arc<Source>, tokens: Vec<TokenWithSpan>) -> Result<Statement> {
     let first = tokens.iter().find(|token| !matches!(token.token, Token::Whitespace(_)));
-    let start = first.map_or(0, |token| byte_index(source, token.span.start));
-    let end = tokens.last().map_or(source.len(), |token| byte_index(source, token.span.end));
+    let start = first.map_or(0, |token| source.byte(token.span.start));
+    let end = tokens.last().map_or(source.len(), |token| source.byte(token.span.end));
     if longest_chain(&tokens) > CHAIN_MAX {
         return Err(Error::new(SqlState("54001"), "stack depth limit exceeded"));
     }
@@ -102,7 +103,7 @@ fn parse_one(source: &Arc<str>, tokens: Vec<TokenWithSpan>) -> Result<Statement>
 }
 
 /// The statement that all of a parser's tokens are.
-fn read(source: &Arc<str>, mut parser: Parser<'static>, taken: utility::Taken) -> Result<Ast> {
+fn read(source: &Arc<Source>, mut parser: Parser<'static>, taken: utility::Taken) -> Result<Ast> {
     let ast = match utility::statement(&mut parser, source, taken) {
         Ok(ast) => ast,
         Err(Fault::Refused(error)) => return Err(error),
@@ -177,7 +178,7 @@ fn longest_chain(tokens: &[TokenWithSpan]) -> usize {
 }
 
 /// `FROM ONLY t` is `FROM t`, where no table has children; with the names, for partitioned tables have some.
-fn without_only(source: &str, mut tokens: Vec<TokenWithSpan>) -> (Vec<TokenWithSpan>, Vec<Name>) {
+fn without_only(source: &Source, mut tokens: Vec<TokenWithSpan>) -> (Vec<TokenWithSpan>, Vec<Name>) {
     const BEFORE: &[&str] = &["FROM", "JOIN", "UPDATE", "USING"];
     let is_only = |token: &TokenWithSpan| is_word(&token.token, "only");
     if !tokens.iter().any(is_only) {
@@ -194,7 +195,7 @@ fn without_only(source: &str, mut tokens: Vec<TokenWithSpan>) -> (Vec<TokenWithS
     // What is no name is refused when the statement is read.
     let names = gone.iter().filter_map(|&only| {
         let name = parser(tokens[only + 1..].to_vec()).parse_object_name(false).ok()?;
-        Some(object_name(source, &name))
+        Some(placed_name(source, &name))
     });
     let names = names.collect();
     for at in gone.into_iter().rev() {
@@ -248,7 +249,7 @@ fn parser_with(grammar: &'static Grammar, tokens: Vec<TokenWithSpan>) -> Parser<
 
 /// A parser over a text.
 pub fn parser_of(sql: &str) -> Result<Parser<'static>> {
-    Ok(parser(tokenize(sql)?))
+    Ok(parser(tokenize(&Source::of(sql))?))
 }
 
 /// Parses one query, as stored or made here.
@@ -261,17 +262,18 @@ pub fn parse_query(sql: &str) -> Result<Box<datafusion::sql::sqlparser::ast::Que
 
 /// Parses one expression, as stored for a DEFAULT or a CHECK.
 pub fn parse_expression(sql: &str) -> Result<datafusion::sql::sqlparser::ast::Expr> {
-    let mut parser = parser(tokenize(sql)?);
-    parser.parse_expr().map_err(|error| syntax_error(sql, &parser, error))
+    let source = Source::of(sql);
+    let mut parser = parser(tokenize(&source)?);
+    parser.parse_expr().map_err(|error| syntax_error(&source, &parser, error))
 }
 
 /// The tokens of a text as it was sent.
-pub fn raw_tokens(sql: &str) -> Result<Vec<TokenWithSpan>> {
-    let settled = unicode_escapes::settle(sql)?;
+pub fn raw_tokens(source: &Source) -> Result<Vec<TokenWithSpan>> {
+    let settled = unicode_escapes::settle(source)?;
     let tokens = Tokenizer::new(&DIALECT, &settled.text).tokenize_with_location();
     let mut tokens = tokens.map_err(|error| {
         let location = settled.origin(error.location);
-        token_error(sql, TokenizerError { location, ..error })
+        token_error(source, TokenizerError { location, ..error })
     })?;
     if !settled.is_as_sent() {
         for TokenWithSpan { span, .. } in &mut tokens {
@@ -282,15 +284,15 @@ pub fn raw_tokens(sql: &str) -> Result<Vec<TokenWithSpan>> {
 }
 
 /// The tokens of a text, with spellings of PostgreSQL's that the tokeniser does not know.
-pub fn tokenize(sql: &str) -> Result<Vec<TokenWithSpan>> {
-    let tokens = raw_tokens(sql)?;
-    let tokens = number_words::read(sql, continued_texts(sql, plain_texts(tokens))?)?;
+pub fn tokenize(source: &Source) -> Result<Vec<TokenWithSpan>> {
+    let tokens = raw_tokens(source)?;
+    let tokens = number_words::read(source, continued_texts(source, plain_texts(tokens))?)?;
     Ok(bracket_arrays(cast_bit_strings(merge_l1_operator(tokens))))
 }
 
 /// Texts with a line break between them are one; 42601 for those on one line, the second of which sqlparser takes for a
 /// name. Source: <https://www.postgresql.org/docs/17/sql-syntax-lexical.html#SQL-SYNTAX-STRINGS>
-fn continued_texts(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
+fn continued_texts(source: &Source, tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
     let mut read: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     for token in tokens {
         let Token::SingleQuotedString(more) = &token.token else {
@@ -308,7 +310,7 @@ fn continued_texts(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWit
             matches!(between.token, Token::Whitespace(Whitespace::MultiLineComment(_)))
         };
         if read[at].span.end.line == token.span.start.line || read[at..].iter().any(is_comment) {
-            return Err(error_at(sql, &token));
+            return Err(error_at(source, &token));
         }
         if let Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text) = &mut read[at].token {
             text.push_str(more);
@@ -503,7 +505,7 @@ pub fn is_white(token: &Token) -> bool {
 }
 
 /// PostgreSQL's words for what sqlparser found.
-pub fn syntax_error(sql: &str, parser: &Parser, error: ParserError) -> Error {
+pub fn syntax_error(source: &Source, parser: &Parser, error: ParserError) -> Error {
     let message = match &error {
         ParserError::RecursionLimitExceeded => {
             return Error::new(SqlState("54001"), "stack depth limit exceeded")
@@ -524,11 +526,11 @@ pub fn syntax_error(sql: &str, parser: &Parser, error: ParserError) -> Error {
         return if hint.is_empty() { error } else { error.hint(*hint) };
     }
     if message.ends_with("found: EOF") {
-        return end_of_input(sql);
+        return end_of_input(source);
     }
     match location_in(message) {
-        Some(location) => error_at_location(sql, location),
-        None => error_at(sql, &parser.peek_token()).detail(message.clone()),
+        Some(location) => error_at_location(source, location),
+        None => error_at(source, &parser.peek_token()).detail(message.clone()),
     }
 }
 
@@ -539,22 +541,22 @@ fn location_in(message: &str) -> Option<Location> {
     Some(Location { line: line.parse().ok()?, column: column.parse().ok()? })
 }
 
-fn error_at_location(sql: &str, location: Location) -> Error {
-    let tokens = raw_tokens(sql).map(merge_l1_operator).unwrap_or_default();
+fn error_at_location(source: &Source, location: Location) -> Error {
+    let tokens = raw_tokens(source).map(merge_l1_operator).unwrap_or_default();
     match tokens.iter().find(|token| token.span.start == location) {
-        Some(token) => error_at(sql, token),
-        None => Error::new(SqlState::SYNTAX_ERROR, "syntax error").position(position(sql, location)),
+        Some(token) => error_at(source, token),
+        None => Error::new(SqlState::SYNTAX_ERROR, "syntax error").position(source.position(location)),
     }
 }
 
 /// The error for a token that may not stand where it stands.
-pub fn error_at(sql: &str, token: &TokenWithSpan) -> Error {
+pub fn error_at(source: &Source, token: &TokenWithSpan) -> Error {
     if token.token == Token::EOF || token.span.start.line == 0 {
-        return end_of_input(sql);
+        return end_of_input(source);
     }
-    let text = between(sql, token.span);
+    let text = source.between(token.span);
     Error::new(SqlState::SYNTAX_ERROR, format!("syntax error at or near \"{text}\""))
-        .position(position(sql, token.span.start))
+        .position(source.position(token.span.start))
 }
 
 fn end_of_input(sql: &str) -> Error {
@@ -563,12 +565,12 @@ fn end_of_input(sql: &str) -> Error {
     Error::new(SqlState::SYNTAX_ERROR, "syntax error at end of input").position(position)
 }
 
-fn token_error(sql: &str, error: TokenizerError) -> Error {
-    let at = byte_index(sql, error.location);
-    if let Some(complaint) = escape_errors::complaint(sql, at) {
+fn token_error(source: &Source, error: TokenizerError) -> Error {
+    let at = source.byte(error.location);
+    if let Some(complaint) = escape_errors::complaint(source, at) {
         return complaint;
     }
-    let rest = &sql[at..];
+    let rest = &source[at..];
     let what = match error.message.as_str() {
         "Unterminated string literal" => "unterminated quoted string",
         "Unterminated encoded string literal" => "unterminated quoted string",
@@ -580,74 +582,7 @@ fn token_error(sql: &str, error: TokenizerError) -> Error {
         _ => "syntax error",
     };
     Error::new(SqlState::SYNTAX_ERROR, format!("{what} at or near \"{rest}\""))
-        .position(position(sql, error.location))
-}
-
-/// The character position, from 1, of a location.
-pub fn position(sql: &str, location: Location) -> u32 {
-    let characters = sql[..byte_index(sql, location)].chars().count();
-    u32::try_from(characters + 1).unwrap_or(u32::MAX)
-}
-
-/// The byte at which a location lies; the end of the text when it lies behind it.
-pub fn byte_index(sql: &str, location: Location) -> usize {
-    let (mut line, mut column) = (1, 1);
-    for (index, character) in sql.char_indices() {
-        if (line, column) == (location.line, location.column) {
-            return index;
-        }
-        if character == '\n' {
-            (line, column) = (line + 1, 1);
-        } else {
-            column += 1;
-        }
-    }
-    sql.len()
-}
-
-/// The text of a span; none where it ends before it starts, as one over tokens that were put together may.
-pub fn between(sql: &str, span: Span) -> &str {
-    sql.get(byte_index(sql, span.start)..byte_index(sql, span.end)).unwrap_or_default()
-}
-
-/// The texts of many spans, none of which is looked for from the start of the text.
-pub struct Places<'a> {
-    text: &'a str,
-    /// Locations and their bytes: the start of each line, and some on the way.
-    marks: Vec<(Location, usize)>,
-}
-
-impl Places<'_> {
-    /// How many characters apart marks are.
-    const APART: u64 = 256;
-
-    pub fn of(text: &str) -> Places<'_> {
-        let mut at = Location { line: 1, column: 1 };
-        let mut marks = Vec::new();
-        for (byte, character) in text.char_indices() {
-            if at.column % Self::APART == 1 {
-                marks.push((at, byte));
-            }
-            unicode_escapes::advance(&mut at, character);
-        }
-        Places { text, marks }
-    }
-
-    /// The same as [`between`].
-    pub fn between(&self, span: Span) -> &str {
-        self.text.get(self.byte(span.start)..self.byte(span.end)).unwrap_or_default()
-    }
-
-    fn byte(&self, location: Location) -> usize {
-        let count = self.marks.partition_point(|(mark, _)| *mark <= location);
-        let mark = count.checked_sub(1).and_then(|last| self.marks.get(last));
-        let found = mark.filter(|(mark, _)| mark.line == location.line).and_then(|(mark, byte)| {
-            let distance = usize::try_from(location.column - mark.column).ok()?;
-            let (further, _) = self.text.get(*byte..)?.char_indices().nth(distance)?;
-            Some(byte + further)
-        });
-        found.unwrap_or(self.text.len())
-    }
+        .position(source.position(error.location))
 }
 
 #[cfg(test)]
@@ -671,25 +606,13 @@ mod tests {
     }
 
     #[test]
-    fn spans_have_their_texts() {
-        let text = format!("é\n{}b\n\nc", "ä".repeat(700));
-        let places = Places::of(&text);
-        let location = |line, column| Location { line, column };
-        for start in [(0, 0), (1, 1), (1, 2), (2, 1), (2, 256), (2, 257), (2, 701), (3, 1), (4, 1), (9, 9)] {
-            for end in [(1, 2), (2, 300), (2, 702), (4, 2)] {
-                let span = Span::new(location(start.0, start.1), location(end.0, end.1));
-                assert_eq!(places.between(span), between(&text, span), "{start:?} to {end:?}");
-            }
-        }
-    }
-
-    #[test]
     fn a_literal_with_lines_moves_nothing() {
         let sql = "SELECT U&'x\n\\000A', 1,2,3,4 FROM ROWS FROM (f() AS (a int\n)) t";
         assert!(parse(sql).is_ok());
         let sql = r"SELECT U&'d!0061ta' UESCAPE '!', 1";
-        let tokens = tokenize(sql).expect("tokens");
-        let texts: String = tokens.iter().map(|token| between(sql, token.span)).collect();
+        let source = Source::of(sql);
+        let tokens = tokenize(&source).expect("tokens");
+        let texts: String = tokens.iter().map(|token| source.between(token.span)).collect();
         assert_eq!(texts, sql);
     }
 

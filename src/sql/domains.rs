@@ -53,7 +53,7 @@ pub fn meant<'a>(
 /// The name of a type that is not built in. Some are types of other databases, which sqlparser has words for: tinyint.
 pub fn name_of(data_type: &DataType) -> Option<Name> {
     match data_type {
-        DataType::Custom(name, modifiers) => modifiers.is_empty().then(|| object_name("", name)),
+        DataType::Custom(name, modifiers) => modifiers.is_empty().then(|| object_name(name)),
         DataType::Array(_) => None,
         other => {
             let text = other.to_string().to_lowercase();

@@ -7,13 +7,14 @@ use datafusion::sql::sqlparser::ast::{AccessExpr, AssignmentTarget, Expr, Ident}
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 
 use crate::error::{Error, Result};
-use crate::sql::dialect::{between, parse_expression};
+use crate::sql::dialect::parse_expression;
+use crate::sql::source::Source;
 
 /// The quote of a name that is subscripts.
 const QUOTE: char = '[';
 
 /// Makes names of the subscripts in SET's lists.
-pub fn take(source: &str, tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+pub fn take(source: &Source, tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     if !tokens.iter().any(|token| is_word(token, &["SET"]))
         || !tokens.iter().any(|t| t.token == Token::LBracket)
     {
@@ -34,7 +35,7 @@ pub fn take(source: &str, tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             Token::LBracket if *list && is_target(&taken) => {
                 if let Some(last) = last_bracket(&tokens, at) {
                     let span = Span::new(token.span.start, tokens[last].span.end);
-                    let name = Token::make_word(between(source, span), Some(QUOTE));
+                    let name = Token::make_word(source.between(span), Some(QUOTE));
                     taken.extend([Token::Period, name].map(|token| TokenWithSpan { token, span }));
                     at = last + 1;
                     continue;

@@ -173,7 +173,7 @@ fn expand(item: &SelectItem, relations: &[Relation], outputs: &mut Vec<Output>) 
         }
         SelectItem::Wildcard(_) => all_columns(relations.first(), outputs),
         SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) => {
-            let alias = object_name("", name).name;
+            let alias = object_name(name).name;
             let relation = relations.iter().find(|relation| relation.alias == alias);
             if relation.is_none() {
                 let message = format!("missing FROM-clause entry for table \"{alias}\"");

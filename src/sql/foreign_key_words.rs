@@ -24,7 +24,7 @@ pub fn foreign_key(key: &ast::ForeignKeyConstraint, columns: Vec<String>) -> Res
     };
     Ok(ForeignKeyDefinition {
         columns,
-        table: object_name("", &key.foreign_table),
+        table: object_name(&key.foreign_table),
         referenced: key.referred_columns.iter().map(fold).collect(),
         on_delete: action(&key.on_delete),
         on_update: action(&key.on_update),

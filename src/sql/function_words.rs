@@ -368,7 +368,6 @@ fn body_text(w: &mut Words) -> Parsed<String> {
 /// What stands between BEGIN ATOMIC and its END.
 fn atomic(w: &mut Words) -> Parsed<String> {
     let start = w.location();
-    let mut text = String::new();
     let mut depth = 1;
     loop {
         if w.at("END") {
@@ -377,6 +376,7 @@ fn atomic(w: &mut Words) -> Parsed<String> {
             depth += 1;
         }
         if depth == 0 {
+            let text = w.text_since(start);
             w.advance();
             return Ok(text);
         }
@@ -384,7 +384,6 @@ fn atomic(w: &mut Words) -> Parsed<String> {
             return w.unexpected("END");
         }
         w.advance();
-        text = w.text_since(start);
     }
 }
 

@@ -18,6 +18,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::dialect::{self, solid, syntax_error, tokenize, word};
 use crate::sql::rewrite::cast_to;
+use crate::sql::source::Source;
 use crate::sql::sql_json::{Question, Words};
 use crate::types::json::Node;
 
@@ -49,7 +50,7 @@ const NO_ALIAS: &[&str] = &[
 ];
 
 /// The tokens with queries for JSON_TABLE.
-pub fn take(source: &str, mut tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
+pub fn take(source: &Source, mut tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
     if !tokens.iter().any(|token| word(token) == "JSON_TABLE") {
         return Ok(tokens);
     }
@@ -77,7 +78,7 @@ pub fn take(source: &str, mut tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWit
         let mut sql = table.query();
         sql.push_str(if is_named { " " } else { " AS json_table " });
         let span = tokens[close].span;
-        let made = tokenize(&sql)?.into_iter().filter(|token| token.token != Token::EOF);
+        let made = tokenize(&Source::of(&sql))?.into_iter().filter(|token| token.token != Token::EOF);
         let made: Vec<TokenWithSpan> = made.map(|token| TokenWithSpan { token: token.token, span }).collect();
         tokens.splice(at..=close, made);
         if tokens.len() > TOKENS_MAX {

@@ -18,11 +18,11 @@ pub fn locate(error: Error, statement: &Statement) -> Error {
     let source = &statement.source;
     let Ok(tokens) = dialect::raw_tokens(source) else { return error };
     let found = tokens.iter().find(|token| {
-        let start = dialect::byte_index(source, token.span.start);
+        let start = source.byte(token.span.start);
         statement.range.contains(&start) && matches_token(&token.token, &wanted)
     });
     match found {
-        Some(token) => error.position(dialect::position(source, token.span.start)),
+        Some(token) => error.position(source.position(token.span.start)),
         None => error,
     }
 }

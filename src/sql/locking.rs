@@ -203,7 +203,7 @@ impl LockingPlan {
         let found: Vec<Option<(Arc<Table>, String)>> = found.collect::<Result<_>>()?;
         let known = || found.iter().flatten();
         let wanted: Vec<String> =
-            locks.iter().filter_map(|lock| lock.of.as_ref()).map(|name| object_name("", name).name).collect();
+            locks.iter().filter_map(|lock| lock.of.as_ref()).map(|name| object_name(name).name).collect();
         if let Some(missing) = wanted.iter().find(|name| known().all(|(_, alias)| alias != *name)) {
             let message = format!("relation \"{missing}\" in {clause} clause not found in FROM clause");
             return Err(Error::new(SqlState::UNDEFINED_TABLE, message));
@@ -253,7 +253,7 @@ fn locked_table(
     shared: &Shared,
 ) -> Result<Option<(Arc<Table>, String)>> {
     let TableFactor::Table { name, alias, args: None, .. } = factor else { return Ok(None) };
-    let read = object_name("", name);
+    let read = object_name(name);
     if read.schema.is_none() && ctes.contains(&read.name) {
         return Ok(None);
     }

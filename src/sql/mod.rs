@@ -159,6 +159,7 @@ pub(crate) mod like_words;
 // TABLESAMPLE.
 mod sample;
 // Expressions in the planner's words.
+mod source;
 mod spellings;
 // JSON_TABLE.
 mod json_table;

@@ -14,10 +14,10 @@
 use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan};
 
 use crate::error::{Error, Result, SqlState};
-use crate::sql::dialect::{byte_index, position};
+use crate::sql::source::Source;
 
 /// The tokens with PostgreSQL's numbers.
-pub fn read(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
+pub fn read(source: &Source, tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
     if !(0..tokens.len()).any(|at| is_suspect(&tokens, at)) {
         return Ok(tokens);
     }
@@ -34,7 +34,7 @@ pub fn read(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>>
             continue;
         }
         let start = token.span.start;
-        let rest = &sql[byte_index(sql, start)..];
+        let rest = &source[source.byte(start)..];
         let lexeme = match &token.token {
             Token::Placeholder(_) => Some(parameter(rest)),
             _ => number(rest),
@@ -46,7 +46,7 @@ pub fn read(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>>
             }
             Some(Lexeme::Wrong { length, complaint }) => {
                 let message = format!("{complaint} at or near \"{}\"", &rest[..length]);
-                return Err(Error::new(SqlState::SYNTAX_ERROR, message).position(position(sql, start)));
+                return Err(Error::new(SqlState::SYNTAX_ERROR, message).position(source.position(start)));
             }
             None => read.push(token.clone()),
         }
@@ -98,8 +98,9 @@ const JUNK: &str = "trailing junk after numeric literal";
 
 /// `$1` with what stands behind it.
 fn parameter(rest: &str) -> Lexeme {
-    let digits = rest[1..].bytes().take_while(u8::is_ascii_digit).count();
-    let length = 1 + digits + identifier(&rest[1 + digits..]);
+    let name = rest.strip_prefix('$').unwrap_or(rest);
+    let digits = name.bytes().take_while(u8::is_ascii_digit).count();
+    let length = rest.len() - name.len() + digits + identifier(&name[digits..]);
     Lexeme::Wrong { length, complaint: "trailing junk after parameter" }
 }
 

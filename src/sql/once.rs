@@ -97,7 +97,7 @@ fn is_asked(cte: &Cte) -> bool {
 /// Whether a query calls a volatile function, or reads a view, which may.
 fn may_differ(query: &Query, known: &Known, hidden: &[String]) -> bool {
     let reads = visit::relations(query, |name| {
-        let called = object_name("", name);
+        let called = object_name(name);
         match volatile::is_one(&called.name) || known.is_view(name, hidden) {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),

@@ -15,6 +15,7 @@ use crate::sql::arguments::parameter;
 use crate::sql::dialect::raw_tokens;
 use crate::sql::domains;
 use crate::sql::rewrite::folded;
+use crate::sql::source::Source;
 use crate::sql::statement::{Ast, Name};
 use crate::sql::trees::computed;
 use crate::sql::visit;
@@ -41,7 +42,7 @@ pub fn check_named(text: &str, declared: &[Option<Type>], count: usize) -> Resul
     if !(1..count).any(|number| is_open(&number)) {
         return Ok(());
     }
-    let tokens = raw_tokens(text).unwrap_or_default();
+    let tokens = raw_tokens(&Source::of(text)).unwrap_or_default();
     let named: BTreeSet<usize> = tokens
         .iter()
         .filter_map(|token| match &token.token {
@@ -98,7 +99,7 @@ pub fn domains_of(ast: &Ast, catalog: &Catalog, search_path: &[String]) -> BTree
 
 /// Notes the parameters that a statement assigns to columns of domains.
 fn assigned(ast: &Ast, catalog: &Catalog, search_path: &[String], found: &mut BTreeMap<usize, Oid>) {
-    let table_of = |name: &ast::ObjectName| table(&object_name("", name), catalog, search_path);
+    let table_of = |name: &ast::ObjectName| table(&object_name(name), catalog, search_path);
     let mut note = |table: &Table, column: &str, value: &Expr| {
         let domain = table.column(column).and_then(|column| column.domain);
         if let (Some(number), Some(domain)) = (number_of(value), domain) {

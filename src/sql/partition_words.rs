@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::ast::{self, Expr, ForValues, PartitionBoundValue
 use crate::catalog::Strategy;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::statement::{AlterAction, Ast, Name, Persistence};
-use crate::sql::words::{Parsed, Words, fold, object_name};
+use crate::sql::words::{Parsed, Words, fold, object_name, placed_name};
 
 /// CREATE TABLE ... PARTITION OF.
 #[derive(Clone, Debug)]
@@ -87,7 +87,7 @@ pub fn key(by: &Expr) -> Result<(Strategy, String)> {
     let Expr::Function(call) = by else {
         return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"PARTITION\""));
     };
-    let strategy = object_name("", &call.name).name;
+    let strategy = object_name(&call.name).name;
     let strategy = match strategy.as_str() {
         "list" => Strategy::List,
         "range" => Strategy::Range,
@@ -129,10 +129,10 @@ pub fn partition(w: &Words, table: ast::CreateTable) -> Result<Ast> {
         return Err(Error::unsupported(what));
     }
     Ok(Ast::CreatePartition(Box::new(CreatePartition {
-        name: object_name(w.source, &table.name),
+        name: placed_name(w.source, &table.name),
         if_not_exists: table.if_not_exists,
         persistence: w.persistence,
-        parent: object_name(w.source, parent),
+        parent: placed_name(w.source, parent),
         bound: bound(values),
     })))
 }

@@ -61,7 +61,7 @@ pub fn redefines(query: &Query, name: &str) -> bool {
 pub fn mentions(tree: &(impl ast::Visit + ?Sized), name: &str) -> usize {
     let mut count = 0;
     let _ = visit::relations(tree, |relation| {
-        let read = object_name("", relation);
+        let read = object_name(relation);
         count += usize::from(read.schema.is_none() && read.name == name);
         ControlFlow::<()>::Continue(())
     });

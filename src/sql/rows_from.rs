@@ -20,10 +20,11 @@ use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Whitespa
 
 use crate::error::{Error, Result, SqlState};
 use crate::functions::records::ROW;
-use crate::sql::dialect::{self, Places, is_white, solid, word};
+use crate::sql::dialect::{self, is_white, solid, word};
 use crate::sql::known::quoted;
 use crate::sql::rewrite::{arguments, folded, function_call, plain_name};
 use crate::sql::set_functions;
+use crate::sql::source::Source;
 use crate::sql::trees::{alias_of, derived, literal, query_from, relation, text};
 use crate::sql::values;
 use crate::sql::words::is_word;
@@ -41,7 +42,7 @@ const VALUES: &str = "hither_values_of";
 const QUERIES: &[&str] = &["SELECT", "VALUES", "WITH", "TABLE", "INSERT", "UPDATE", "DELETE", "MERGE"];
 
 /// The tokens with such calls.
-pub fn take(source: &str, tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+pub fn take(source: &Source, tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let [is_rows, is_listed] =
         ["ROWS", "AS"].map(|expected| tokens.iter().any(|token| is_word(&token.token, expected)));
     let tokens = if is_rows { side_by_side(source, tokens) } else { tokens };
@@ -49,13 +50,12 @@ pub fn take(source: &str, tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
 }
 
 /// `ROWS FROM (...)` as a call, and each `f(1) AS (a int)` in it as `hither_listed(f(1), 'a int')`.
-fn side_by_side(source: &str, mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+fn side_by_side(source: &Source, mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let closes = closes(&tokens);
     let (opens, gone) = name_calls(&mut tokens, &closes);
     if opens.is_empty() {
         return tokens;
     }
-    let places = Places::of(source);
     let mut read: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     // Where a call of LISTED begins among those that were read.
     let mut wraps: Vec<(usize, Span)> = Vec::new();
@@ -73,7 +73,7 @@ fn side_by_side(source: &str, mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSp
                 Token::Word(_) if call.depth == 0 && is_word(&token.token, "AS") => {
                     if let Some((open, close)) = listed_behind(&tokens, &closes, at) {
                         let columns =
-                            places.between(Span::new(tokens[open].span.end, tokens[close].span.start));
+                            source.between(Span::new(tokens[open].span.end, tokens[close].span.start));
                         let text = Token::SingleQuotedString(columns.to_owned());
                         let span = token.span;
                         wraps.push((call.begin, span));

@@ -35,7 +35,7 @@ pub fn expand(factor: &mut TableFactor, number: usize) -> Result<bool> {
     if quantity.unit.is_some() || sample.bucket.is_some() || sample.offset.is_some() {
         return Err(Error::unsupported("TABLESAMPLE of this form"));
     }
-    let table = object_name("", name);
+    let table = object_name(name);
     let seed = match &sample.seed {
         Some(seed) => Expr::Value(seed.value.clone()),
         None => Expr::value(ast::Value::Null),

@@ -15,7 +15,8 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 
 use crate::error::{Error, Result, SqlState};
-use crate::sql::dialect::{between, parser, parser_of, solid, syntax_error, word};
+use crate::sql::dialect::{parser, parser_of, solid, syntax_error, word};
+use crate::sql::source::Source;
 use crate::sql::words::is_word;
 
 /// What the name that holds the clauses begins with; not to be written.
@@ -63,7 +64,7 @@ pub struct Cycle {
 }
 
 /// The tokens with the clauses as names.
-pub fn take(source: &str, mut tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
+pub fn take(source: &Source, mut tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
     if !["SEARCH", "CYCLE"].iter().any(|expected| tokens.iter().any(|token| is_word(&token.token, expected)))
     {
         return Ok(tokens);
@@ -89,7 +90,7 @@ pub fn take(source: &str, mut tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWit
         let end = end.map_or(tokens.len(), |end| at + end);
         let last = tokens[at..end].iter().rfind(|token| !matches!(token.token, Token::Whitespace(_)));
         let last = last.map_or(span, |token| token.span);
-        let text = between(source, Span::new(span.start, last.end));
+        let text = source.between(Span::new(span.start, last.end));
         let made = [
             Token::make_keyword("FROM"),
             Token::make_word(&format!("{HELD}{}", text.replace('"', QUOTE)), Some('"')),

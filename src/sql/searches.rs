@@ -114,7 +114,7 @@ fn outputs(term: &SetExpr, known: &Known, hidden: &[String]) -> Option<Vec<Strin
                 }
             }
             SelectItem::QualifiedWildcard(ast::SelectItemQualifiedWildcardKind::ObjectName(name), _) => {
-                let wanted = object_name("", name).name;
+                let wanted = object_name(name).name;
                 let called = |factor: &&TableFactor| {
                     qualifier(factor)
                         .and_then(|name| name.last().map(fold))
@@ -194,7 +194,7 @@ fn pass_on(
 ) -> Result<()> {
     let is_itself = |factor: &&TableFactor| match factor {
         TableFactor::Table { name: read, args: None, .. } => {
-            let read = object_name("", read);
+            let read = object_name(read);
             read.schema.is_none() && read.name == name
         }
         _ => false,
@@ -265,7 +265,7 @@ fn spread(term: &mut Select, called: &Ident, columns: &[String]) -> Result<()> {
     let spread = std::mem::take(&mut term.projection).into_iter().flat_map(|item| match &item {
         SelectItem::Wildcard(_) => of_all.clone(),
         SelectItem::QualifiedWildcard(ast::SelectItemQualifiedWildcardKind::ObjectName(name), _)
-            if object_name("", name).name == fold(called) =>
+            if object_name(name).name == fold(called) =>
         {
             all()
         }

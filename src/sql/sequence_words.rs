@@ -63,7 +63,7 @@ fn one_sequence_option(w: &mut Words, options: &mut SequenceOptions) -> Parsed<b
 
 /// `[schema.]table.column`
 pub fn qualified_column(w: &mut Words) -> Parsed<(Name, String)> {
-    let position = crate::sql::dialect::position(w.source, w.location());
+    let position = w.source.position(w.location());
     let mut parts = vec![w.identifier()?];
     while w.accept_token(&Token::Period) {
         parts.push(w.identifier()?);

@@ -92,7 +92,7 @@ impl Saved {
                 self.prepared.param_domains.get(&(place + 1)).and_then(|oid| catalog.domain_by_oid(*oid));
             domain.map_or_else(|| ty.standard_name(), |domain| quote_ident(&domain.name))
         });
-        let parsed = self.prepared.statement.as_ref().map(|statement| &statement.source);
+        let parsed = self.prepared.statement.as_ref().map(|statement| statement.source.text());
         let text = self.prepare.as_ref().or(parsed).map_or("", |text| &**text);
         let columns = self.prepared.columns.as_ref();
         Some(vec![
@@ -311,7 +311,7 @@ impl Session {
             return self.failing(Err(error), prepared.statement.as_ref());
         }
         if let Some(statement) = &prepared.statement {
-            self.shared.activity.begin(&statement.source);
+            self.shared.activity.begin(statement.source.text());
         }
         let timer = self.start_timer();
         let outcome = self.run(prepared, params, timer).await;
@@ -322,7 +322,7 @@ impl Session {
     pub fn go_on(&self, prepared: &Prepared, rows: &mut Rows) -> Result<()> {
         self.cancel.begin()?;
         if let Some(statement) = &prepared.statement {
-            self.shared.activity.begin(&statement.source);
+            self.shared.activity.begin(statement.source.text());
         }
         rows.set_timer(self.start_timer());
         Ok(())
@@ -571,7 +571,7 @@ impl Session {
             Ast::Truncate(truncate) => self.truncate(truncate).await,
             Ast::LockTable(lock) => self.lock_tables(lock).await,
             Ast::Grant(grant) => self.grant(grant),
-            Ast::Copy(copy) => self.copy(copy, timer).await,
+            Ast::Copy(copy) => self.copy(copy, statement, timer).await,
             Ast::Set { local, name, value } => self.set(*local, name, value),
             Ast::Reset(name) => self.reset(name.as_deref()),
             Ast::Show(name) => self.show(name.as_deref()),
@@ -586,7 +586,7 @@ impl Session {
                 let inner = Statement { ast: (**inner).clone(), ..statement.clone() };
                 let declared = Declared { types: &types, ..Declared::default() };
                 let prepared = self.plan(Some(inner), declared)?;
-                self.save(name, prepared, Some(Arc::clone(&statement.source)))?;
+                self.save(name, prepared, Some(Arc::clone(statement.source.text())))?;
                 Ok(done("PREPARE"))
             }
             Ast::Execute { name, arguments } => {

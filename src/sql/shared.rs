@@ -25,6 +25,7 @@ use crate::sql::large_objects::Descriptors;
 use crate::sql::notifications::{Mailbox, Notification, Outbox};
 use crate::sql::session::Saved;
 use crate::sql::settings::{Settings, id};
+use crate::sql::source::Source;
 use crate::sql::statement::Name;
 use crate::sql::system::{HITHER, INFORMATION_SCHEMA, PG_CATALOG};
 use crate::sql::timings::Timings;
@@ -490,8 +491,9 @@ pub fn undefined_relation(name: &Name) -> Error {
 /// A name as written in a string: `'s'`, `'schema.s'`, `'"S"'`.
 pub fn parse_name(text: &str) -> Result<Name> {
     let invalid = || Error::new(SqlState::INVALID_NAME, "invalid name syntax");
-    let mut parser = dialect::parser_of(text).map_err(|_| invalid())?;
-    let mut words = Words::of_piece(&mut parser, text);
+    let source = Source::of(text);
+    let mut parser = dialect::parser(dialect::tokenize(&source).map_err(|_| invalid())?);
+    let mut words = Words::of_piece(&mut parser, &source);
     let name = words.name().map_err(|_| invalid())?;
     if words.at_end() { Ok(Name { position: 0, ..name }) } else { Err(invalid()) }
 }

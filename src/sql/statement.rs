@@ -23,6 +23,7 @@ use crate::sql::lock_table::LockTable;
 use crate::sql::notifications::Listening;
 pub use crate::sql::object_kind::ObjectKind;
 use crate::sql::partition_words::{CreatePartition, PartitionAction};
+use crate::sql::source::Source;
 use crate::sql::staged::Staged;
 use crate::sql::type_words::{Field, RangeOptions, TypeAction};
 use crate::types::Type;
@@ -32,7 +33,7 @@ use crate::types::Type;
 pub struct Statement {
     pub(crate) ast: Ast,
     /// The whole query string; positions count in it.
-    pub(crate) source: Arc<str>,
+    pub(crate) source: Arc<Source>,
     /// The bytes of `source` that are this statement.
     pub(crate) range: Range<usize>,
     /// What it names behind ONLY, which its tree does not say.
@@ -355,8 +356,13 @@ pub struct Copy {
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "one per statement")]
 pub enum CopySource {
-    Table { name: Name, columns: Vec<String>, filter: Option<Expr> },
-    Query(Box<ast::Query>),
+    Table {
+        name: Name,
+        columns: Vec<String>,
+        filter: Option<Expr>,
+    },
+    /// A query, or a change with RETURNING.
+    Rows(Box<Ast>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -400,6 +406,18 @@ pub struct CopyOptions {
     pub force_quote: ForcedColumns,
     pub force_not_null: ForcedColumns,
     pub force_null: ForcedColumns,
+    pub on_error: Option<OnError>,
+    /// LOG_VERBOSITY.
+    pub is_verbose: bool,
+}
+
+/// What COPY does with a row whose field is no value of its column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnError {
+    #[default]
+    Stop,
+    /// Skips the row.
+    Ignore,
 }
 
 #[derive(Clone, Debug)]
@@ -794,7 +812,10 @@ impl Ast {
             Ast::Staged(staged) => {
                 staged.main.writes() || staged.parts.iter().any(|part| part.statement.writes())
             }
-            Ast::Copy(copy) => copy.from,
+            Ast::Copy(copy) => match &copy.source {
+                CopySource::Table { .. } => copy.from,
+                CopySource::Rows(ast) => ast.writes(),
+            },
             Ast::Explain(explain) => explain.options.analyze && explain.statement.writes(),
             Ast::CreateTable(_)
             | Ast::CreatePartition(_)

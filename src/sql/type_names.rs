@@ -18,7 +18,7 @@ const CHARACTERS_MAX: u64 = 10_485_760;
 /// The type of a column definition: a plain one, or one of the serials.
 pub fn column_type(data_type: &DataType) -> Result<ColumnType> {
     if let DataType::Custom(name, modifiers) = data_type {
-        let name = object_name("", name).name;
+        let name = object_name(name).name;
         let serial = match name.as_str() {
             "smallserial" | "serial2" => Some(Type::Int2),
             "serial" | "serial4" => Some(Type::Int4),
@@ -212,7 +212,7 @@ pub fn resolve(data_type: &DataType) -> Result<Type> {
         ) => array(resolve(element)?)?,
         DataType::Bit(length) => Type::Bit(Some(bits(length, "bit")?.unwrap_or(1))),
         DataType::BitVarying(length) | DataType::VarBit(length) => Type::Varbit(bits(length, "varbit")?),
-        DataType::Custom(name, modifiers) => return custom(&object_name("", name).name, modifiers),
+        DataType::Custom(name, modifiers) => return custom(&object_name(name).name, modifiers),
         other => return Err(missing(&other.to_string().to_lowercase())),
     })
 }

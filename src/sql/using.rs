@@ -128,7 +128,7 @@ fn write_aliased(select: &mut Select, aliased: &[Aliased]) {
     let written = std::mem::take(&mut select.projection).into_iter().flat_map(|item| {
         let of = match &item {
             SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) => {
-                object_name("", name).name
+                object_name(name).name
             }
             SelectItem::UnnamedExpr(Expr::CompoundIdentifier(names)) if names.len() == 2 => {
                 // The column keeps its name, whatever it is computed of.

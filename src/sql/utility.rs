@@ -16,6 +16,7 @@ use crate::error::{Error, SqlState};
 use crate::sql::grants::grant;
 use crate::sql::lock_table::lock_table;
 use crate::sql::notifications::Listening;
+use crate::sql::source::Source;
 use crate::sql::staged;
 use crate::sql::statement::*;
 use crate::sql::type_names;
@@ -205,7 +206,7 @@ fn take_identities(tokens: &mut Vec<TokenWithSpan>, taken: &mut Taken) {
 }
 
 /// Reads one statement.
-pub fn statement(parser: &mut Parser<'static>, source: &str, taken: Taken) -> Parsed<Ast> {
+pub fn statement(parser: &mut Parser<'static>, source: &Source, taken: Taken) -> Parsed<Ast> {
     let Taken { overriding, persistence, identities, likes, locks } = taken;
     let mut words = Words { parser, source, identities, likes, persistence, locks };
     any(&mut words, overriding.unwrap_or(Overriding::None))
@@ -305,7 +306,7 @@ fn into_table(mut query: Box<ast::Query>) -> Result<Ast, Error> {
         (_, true) => Persistence::Unlogged,
         _ => Persistence::Permanent,
     };
-    let name = object_name("", &into.name);
+    let name = object_name(&into.name);
     Ok(Ast::CreateTableAs {
         persistence,
         name,

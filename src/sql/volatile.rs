@@ -39,7 +39,7 @@ const NAMES: &[&str] = &[
 /// Whether a tree calls one.
 pub fn is_called(tree: &impl Visit) -> bool {
     let found = visit::expressions(tree, |part| match part {
-        Expr::Function(call) if is_one(&object_name("", &call.name).name) => ControlFlow::Break(()),
+        Expr::Function(call) if is_one(&object_name(&call.name).name) => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     });
     found.is_break()

@@ -102,7 +102,7 @@ impl VisitorMut for Renamer {
         let TableFactor::Table { name, alias, args: None, .. } = factor else {
             return ControlFlow::Continue(());
         };
-        let read = object_name("", name);
+        let read = object_name(name);
         if read.schema.is_some() || self.hidden.iter().any(|names| names.contains(&read.name)) {
             return ControlFlow::Continue(());
         }

@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan};
 
 use crate::error::Error;
-use crate::sql::dialect;
+use crate::sql::source::Source;
 use crate::sql::statement::{Name, Persistence};
 
 /// PostgreSQL's NAMEDATALEN - 1, in bytes.
@@ -41,7 +41,7 @@ pub type Parsed<T> = std::result::Result<T, Fault>;
 /// The cursor.
 pub struct Words<'a> {
     pub parser: &'a mut Parser<'static>,
-    pub source: &'a str,
+    pub source: &'a Source,
     /// Options of identity columns, in order; see [`crate::sql::utility::take`].
     pub identities: VecDeque<Vec<TokenWithSpan>>,
     /// LIKE clauses, in order; see [`crate::sql::like_words`].
@@ -54,7 +54,7 @@ pub struct Words<'a> {
 
 impl<'a> Words<'a> {
     /// Over a piece of a statement, in which nothing was taken aside.
-    pub fn of_piece(parser: &'a mut Parser<'static>, source: &'a str) -> Words<'a> {
+    pub fn of_piece(parser: &'a mut Parser<'static>, source: &'a Source) -> Words<'a> {
         Words {
             parser,
             source,
@@ -70,12 +70,23 @@ impl<'a> Words<'a> {
         words.split(' ').enumerate().all(|(n, word)| is_word(&self.parser.peek_nth_token_ref(n).token, word))
     }
 
-    /// Whether these words stand anywhere from here on.
+    /// Whether these words (upper case, separated by single spaces) stand anywhere from the token taken last on. Each token
+    /// is looked at once: to ask for the n-th behind this one costs n steps, and a statement may have a million.
     pub fn contains(&self, words: &str) -> bool {
         let words: Vec<&str> = words.split(' ').collect();
-        let token = |n: usize| &self.parser.peek_nth_token_ref(n).token;
-        let starts = |start: usize| words.iter().enumerate().all(|(n, word)| is_word(token(start + n), word));
-        (0..).take_while(|&n| *token(n) != Token::EOF).any(starts)
+        let mut found = 0;
+        for at in self.parser.get_current_index().. {
+            match &self.parser.token_at(at).token {
+                Token::EOF => return false,
+                Token::Whitespace(_) => {}
+                token if is_word(token, words[found]) => found += 1,
+                token => found = usize::from(is_word(token, words[0])),
+            }
+            if found == words.len() {
+                return true;
+            }
+        }
+        false
     }
 
     /// Takes these words if they are next.
@@ -151,7 +162,7 @@ impl<'a> Words<'a> {
             Some(_) if self.accept_token(&Token::Period) => Some(self.identifier()?),
             _ => None,
         };
-        let position = dialect::position(self.source, start);
+        let position = self.source.position(start);
         Ok(match (second, third) {
             (None, _) => Name { schema: None, name: first, position },
             (Some(name), None) => Name { schema: Some(first), name, position },
@@ -229,7 +240,7 @@ impl<'a> Words<'a> {
     pub fn text_since(&self, start: Location) -> String {
         let end = self.last_token().span.end;
         // Blanks when the parser has looked at the next token and stepped back.
-        dialect::between(self.source, Span::new(start, end)).trim_end().to_owned()
+        self.source.between(Span::new(start, end)).trim_end().to_owned()
     }
 
     fn last_token(&self) -> &TokenWithSpan {
@@ -272,13 +283,17 @@ pub fn fold(identifier: &Ident) -> String {
     name
 }
 
+/// sqlparser's object name as ours, with its place in the statement.
+pub fn placed_name(source: &Source, name: &ObjectName) -> Name {
+    let first = name.0.iter().find_map(|part| part.as_ident());
+    let position = first.map_or(0, |first| source.position(first.span.start));
+    Name { position, ..object_name(name) }
+}
+
 /// sqlparser's object name as ours.
-pub fn object_name(source: &str, name: &ObjectName) -> Name {
+pub fn object_name(name: &ObjectName) -> Name {
     let parts: Vec<&Ident> = name.0.iter().filter_map(|part| part.as_ident()).collect();
-    let position = match parts.first() {
-        Some(first) if !source.is_empty() => dialect::position(source, first.span.start),
-        _ => 0,
-    };
+    let position = 0;
     let fold_at = |index: usize| parts.get(index).map(|part| fold(part));
     match parts.len() {
         0 => Name { schema: None, name: name.to_string(), position },

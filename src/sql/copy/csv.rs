@@ -130,8 +130,12 @@ fn split(line: &[u8], options: &Options, fields: &mut Fields) -> Result<()> {
             true => forced(&options.force_null),
             false => !forced(&options.force_not_null),
         };
+        let is = |marker: &String| !was_quoted && &fields.bytes[start..] == marker.as_bytes();
         if equals_null && is_null {
             fields.null();
+        } else if options.default.as_ref().is_some_and(is) {
+            fields.bytes.truncate(start);
+            fields.of_column();
         } else {
             fields.end(start);
         }

@@ -3,12 +3,21 @@
 use std::ops::Range;
 
 use crate::error::{Error, SqlState};
+use crate::sql::copy::options::Options;
 
 /// The cells of one row as bytes, unescaped; reused from row to row.
 #[derive(Debug, Default)]
 pub struct Fields {
     pub bytes: Vec<u8>,
-    cells: Vec<Option<Range<usize>>>,
+    cells: Vec<Cell>,
+}
+
+#[derive(Debug)]
+enum Cell {
+    Bytes(Range<usize>),
+    Null,
+    /// What the option DEFAULT says stands for the column's default.
+    Default,
 }
 
 impl Fields {
@@ -23,15 +32,39 @@ impl Fields {
 
     /// Ends the field that began at `start` of `bytes`.
     pub fn end(&mut self, start: usize) {
-        self.cells.push(Some(start..self.bytes.len()));
+        self.cells.push(Cell::Bytes(start..self.bytes.len()));
     }
 
     pub fn null(&mut self) {
-        self.cells.push(None);
+        self.cells.push(Cell::Null);
+    }
+
+    /// The column's default.
+    pub fn of_column(&mut self) {
+        self.cells.push(Cell::Default);
+    }
+
+    /// Whether a field as it was sent stands for NULL or the column's default; if so it is added as that.
+    pub fn mark(&mut self, field: &[u8], options: &Options) -> bool {
+        if field == options.null.as_bytes() {
+            self.null();
+        } else if options.default.as_ref().is_some_and(|default| field == default.as_bytes()) {
+            self.of_column();
+        } else {
+            return false;
+        }
+        true
+    }
+
+    pub fn is_default(&self, index: usize) -> bool {
+        matches!(self.cells.get(index), Some(Cell::Default))
     }
 
     pub fn get(&self, index: usize) -> Option<&[u8]> {
-        self.cells.get(index)?.as_ref().map(|range| &self.bytes[range.clone()])
+        match self.cells.get(index)? {
+            Cell::Bytes(range) => Some(&self.bytes[range.clone()]),
+            Cell::Null | Cell::Default => None,
+        }
     }
 }
 

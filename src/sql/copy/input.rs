@@ -30,9 +30,9 @@ use crate::sql::dml::defaults::DefaultValue;
 use crate::sql::dml::insert::column_position;
 use crate::sql::dml::rows::Checks;
 use crate::sql::expressions::{self, Projection, Relation};
-use crate::sql::response::{CopyFormat, CopyIn, Response};
+use crate::sql::response::{CopyFormat, CopyIn, Response, Severity};
 use crate::sql::session::Session;
-use crate::sql::statement::{CopyEncoding, CopyHeader, CopyOptions, Name};
+use crate::sql::statement::{CopyEncoding, CopyHeader, CopyOptions, Name, OnError};
 use crate::sql::transactions::Waited;
 use crate::types::{Look, Type, Value, binary, text};
 
@@ -64,6 +64,10 @@ pub struct CopyInState {
     count: u64,
     /// That timestamps are read in.
     look: Look,
+    /// Of each field's column, where the option DEFAULT is given.
+    field_defaults: Vec<DefaultValue>,
+    /// Rows that ON_ERROR left out.
+    skipped: u64,
     /// In another encoding: what has come of a line that has not ended.
     line: Vec<u8>,
 }
@@ -87,6 +91,9 @@ enum Decoder {
     Csv(CsvDecoder),
     Binary(BinaryDecoder),
 }
+
+/// A field that is no value of its column.
+struct BadField(usize);
 
 impl Decoder {
     fn push(&mut self, data: &[u8]) {
@@ -218,6 +225,7 @@ impl CopyInState {
     /// Whether making rows takes the session's transaction.
     fn needs_session(&self) -> bool {
         !self.defaults.is_empty()
+            || !self.field_defaults.is_empty()
             || self.checks.have_expressions()
             || self.filter.is_some()
             || self.table.foreign_keys().next().is_some()
@@ -227,8 +235,9 @@ impl CopyInState {
         self.table.foreign_keys().any(|(_, key)| key.table == self.table.oid)
     }
 
-    /// Puts the fields into a row. A field too many is told first, one that is missing in its turn.
-    fn fill(&mut self, row: &mut [Value]) -> Result<()> {
+    /// Puts the fields into a row. A field too many is told first, one that is missing in its turn. Of one that is no value
+    /// of its column, ON_ERROR may want no more than to know which.
+    fn fill(&mut self, row: &mut [Value]) -> Result<Option<BadField>> {
         let count = self.fields.len();
         if count > self.columns.len() {
             let error = bad_format("extra data after last expected column");
@@ -249,7 +258,29 @@ impl CopyInState {
                     _ => binary::utf8(bytes).and_then(|text| text::parse_as(ty, text, self.look)),
                 },
             };
-            row[column] = value.map_err(|error| error.context(self.column_context(field)))?;
+            row[column] = match value {
+                Ok(value) => value,
+                Err(_) if self.options.on_error == OnError::Ignore => return Ok(Some(BadField(field))),
+                Err(error) => return Err(error.context(self.column_context(field))),
+            };
+        }
+        Ok(None)
+    }
+
+    /// Puts the defaults of columns where the data says so.
+    fn fill_defaults(&self, row: &mut [Value], session: &Session) -> Result<()> {
+        for (field, default) in self.field_defaults.iter().enumerate() {
+            if !self.fields.is_default(field) {
+                continue;
+            }
+            let column = &self.table.columns[self.columns[field]];
+            if matches!(default, DefaultValue::Constant(Value::Null)) && column.default.is_none() {
+                let error = bad_format("unexpected default marker in COPY data")
+                    .detail(format!("Column \"{}\" has no default value.", column.name));
+                return Err(error.context(self.line_context()));
+            }
+            let mut execution = || session.plain_execution(&[], &[]);
+            row[self.columns[field]] = default.take(&column.ty, &session.shared, &mut execution)?;
         }
         Ok(())
     }
@@ -290,6 +321,13 @@ impl Session {
         let missing = missing.filter(|(position, c)| !columns.contains(position) && c.generated.is_none());
         let defaults = missing
             .map(|(position, column)| Ok((position, DefaultValue::of(column, &context, &self.shared)?)));
+        let field_defaults = match &options.default {
+            None => Vec::new(),
+            Some(_) => columns
+                .iter()
+                .map(|&position| DefaultValue::of(&table.columns[position], &context, &self.shared))
+                .collect::<Result<_>>()?,
+        };
         let filter = match filter {
             None => None,
             Some(condition) => {
@@ -321,6 +359,8 @@ impl Session {
             batch_bytes: 0,
             count: 0,
             look: self.shared.look(),
+            field_defaults,
+            skipped: 0,
             line: Vec::new(),
         }));
         Ok(Response::CopyIn(answer))
@@ -343,6 +383,11 @@ impl Session {
         self.settle(copy).await.and(taken)?;
         let deferred = std::mem::take(&mut copy.unchecked);
         self.check_references(&copy.table, &deferred).await?;
+        if copy.skipped > 0 {
+            let rows = if copy.skipped == 1 { "row was" } else { "rows were" };
+            let message = format!("{} {rows} skipped due to data type incompatibility", copy.skipped);
+            self.notice(Severity::Notice, Error::new(SqlState("00000"), message));
+        }
         Ok(copy.count)
     }
 
@@ -354,7 +399,15 @@ impl Session {
         }
         while copy.next_row(data.is_none())? {
             let mut row = vec![Value::Null; copy.table.columns.len()];
-            copy.fill(&mut row)?;
+            if let Some(BadField(field)) = copy.fill(&mut row)? {
+                self.skip_row(copy, field);
+                continue;
+            }
+            copy.fill_defaults(&mut row, self)?;
+            if let Some(BadField(field)) = self.outside_domain(copy, &row)? {
+                self.skip_row(copy, field);
+                continue;
+            }
             for (column, default) in &copy.defaults {
                 let ty = &copy.table.columns[*column].ty;
                 row[*column] = default.take(ty, &self.shared, &mut || self.plain_execution(&[], &[]))?;
@@ -374,6 +427,44 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// The field that its column's domain does not let in, where ON_ERROR leaves such rows out.
+    fn outside_domain(&self, copy: &CopyInState, row: &[Value]) -> Result<Option<BadField>> {
+        if copy.options.on_error == OnError::Stop {
+            return Ok(None);
+        }
+        let execution = &mut || self.plain_execution(&[], &[]);
+        let Err(error) = copy.checks.verify_domains(&[row.to_vec()], execution) else { return Ok(None) };
+        let catalog = self.shared.current_catalog();
+        let is_of = |column: &&usize| {
+            let domain = catalog.domain_of(&copy.table.columns[**column]);
+            domain.is_some_and(|domain| error.fields().datatype.as_ref() == Some(&domain.name))
+        };
+        match copy.columns.iter().position(|column| is_of(&column)) {
+            Some(field) => Ok(Some(BadField(field))),
+            // Of a column that no field fills.
+            None => Err(error.context(copy.line_context())),
+        }
+    }
+
+    /// ON_ERROR leaves the row out.
+    fn skip_row(&mut self, copy: &mut CopyInState, field: usize) {
+        copy.skipped += 1;
+        if !copy.options.is_verbose {
+            return;
+        }
+        let column = &copy.table.columns[copy.columns[field]].name;
+        let what = match copy.fields.get(field) {
+            Some(value) => format!("\"{}\"", shown(value)),
+            None => "null input".to_owned(),
+        };
+        let line = copy.decoder.line_number();
+        let message = format!(
+            "skipping row due to data type incompatibility at line {line} for column \"{column}\": {what}"
+        );
+        let context = format!("COPY {}", copy.table.name);
+        self.notice(Severity::Notice, Error::new(SqlState("00000"), message).context(context));
     }
 
     async fn write_batch(&mut self, copy: &mut CopyInState) -> Result<()> {

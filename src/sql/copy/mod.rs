@@ -30,21 +30,30 @@ use crate::error::{Error, Result, SqlState};
 use crate::sql::cancel::Timer;
 use crate::sql::response::Response;
 use crate::sql::session::Session;
-use crate::sql::statement::{Copy, CopySource};
+use crate::sql::statement::{Copy, CopySource, Statement};
 
 impl Session {
     /// COPY: answers with what the client is to do, or with the data.
-    pub(crate) async fn copy(&mut self, copy: &Copy, timer: Option<Timer>) -> Result<Response> {
+    pub(crate) async fn copy(
+        &mut self,
+        copy: &Copy,
+        statement: &Statement,
+        timer: Option<Timer>,
+    ) -> Result<Response> {
         self.start_statement()?;
         match (&copy.source, copy.from) {
             (CopySource::Table { name, columns, filter }, true) => {
                 self.copy_from(name, columns, filter.as_ref(), &copy.options).await
             }
             (CopySource::Table { name, columns, .. }, false) => {
-                self.copy_table_to(name, columns, &copy.options, timer).await
+                let ast = self.rows_of_table(name, columns)?;
+                let statement = Statement { ast, ..statement.clone() };
+                self.copy_rows_to(statement, &copy.options, timer).await
             }
-            (CopySource::Query(query), false) => self.copy_query_to(query, &copy.options, timer).await,
-            (CopySource::Query(_), true) => Err(Error::internal("COPY FROM into a query")),
+            (CopySource::Rows(ast), _) => {
+                let statement = Statement { ast: (**ast).clone(), ..statement.clone() };
+                self.copy_rows_to(statement, &copy.options, timer).await
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result, SqlState};
 use crate::functions::encodings::Encoding;
-use crate::sql::statement::{CopyEncoding, CopyHeader, CopyOptions, ForcedColumns};
+use crate::sql::statement::{CopyEncoding, CopyHeader, CopyOptions, ForcedColumns, OnError};
 
 /// What a COPY works with.
 #[derive(Clone, Debug)]
@@ -10,6 +10,8 @@ pub struct Options {
     pub format: CopyEncoding,
     pub delimiter: u8,
     pub null: String,
+    /// What stands for a column's default.
+    pub default: Option<String>,
     pub header: CopyHeader,
     pub quote: u8,
     pub escape: u8,
@@ -19,6 +21,9 @@ pub struct Options {
     pub force_null: Vec<bool>,
     /// What the data is in.
     pub encoding: Encoding,
+    pub on_error: OnError,
+    /// Whether each row that is skipped is told.
+    pub is_verbose: bool,
 }
 
 impl Options {
@@ -31,8 +36,12 @@ impl Options {
         if !csv {
             refuse_outside_csv(given)?;
         }
-        if given.default.is_some() {
-            return Err(Error::unsupported("COPY with DEFAULT"));
+        if !from && given.default.is_some() {
+            return Err(unsupported("COPY DEFAULT cannot be used with COPY TO"));
+        }
+        if !from && given.on_error.is_some() {
+            let message = "COPY ON_ERROR cannot be used with COPY TO";
+            return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
         }
         if from && given.force_quote != ForcedColumns::None {
             return Err(unsupported("COPY FORCE_QUOTE cannot be used with COPY FROM"));
@@ -52,6 +61,7 @@ impl Options {
                 "COPY delimiter must be a single one-byte character",
             )?,
             null: given.null.clone().unwrap_or_else(|| if csv { String::new() } else { "\\N".into() }),
+            default: given.default.clone(),
             header: given.header,
             quote,
             escape: one_byte(
@@ -63,6 +73,8 @@ impl Options {
             force_not_null: forced(&given.force_not_null, columns, "FORCE_NOT_NULL")?,
             force_null: forced(&given.force_null, columns, "FORCE_NULL")?,
             encoding: given.encoding.unwrap_or(client),
+            on_error: given.on_error.unwrap_or_default(),
+            is_verbose: given.is_verbose,
         };
         options.check_characters(csv)?;
         Ok(options)
@@ -75,6 +87,20 @@ impl Options {
         }
         if self.null.contains(['\n', '\r']) {
             return invalid("COPY null representation cannot use newline or carriage return");
+        }
+        if let Some(default) = &self.default {
+            if default.contains(['\n', '\r']) {
+                return invalid("COPY default representation cannot use newline or carriage return");
+            }
+            if default.as_bytes().contains(&self.delimiter) {
+                return invalid("COPY delimiter character must not appear in the DEFAULT specification");
+            }
+            if csv && default.as_bytes().contains(&self.quote) {
+                return invalid("CSV quote character must not appear in the DEFAULT specification");
+            }
+            if *default == self.null {
+                return invalid("NULL specification and DEFAULT specification cannot be the same");
+            }
         }
         // Characters that mean something in the text format.
         if !csv && b"\\.abcdefghijklmnopqrstuvwxyz0123456789".contains(&self.delimiter) {
@@ -101,6 +127,8 @@ fn refuse_in_binary(given: &CopyOptions) -> Result<()> {
     let refused = [
         (given.delimiter.is_some(), "cannot specify DELIMITER in BINARY mode"),
         (given.null.is_some(), "cannot specify NULL in BINARY mode"),
+        (given.default.is_some(), "cannot specify DEFAULT in BINARY mode"),
+        (given.on_error == Some(OnError::Ignore), "only ON_ERROR STOP is allowed in BINARY mode"),
         (given.header != CopyHeader::No, "cannot specify HEADER in BINARY mode"),
     ];
     match refused.iter().find(|(present, _)| *present) {

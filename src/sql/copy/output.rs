@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use arrow::array::RecordBatch;
-use datafusion::sql::sqlparser::ast;
-use futures::stream::{BoxStream, Stream, StreamExt};
+use futures::stream::{Stream, StreamExt};
 
 use crate::error::{Error, Result, SqlState};
 use crate::functions::encodings::binary::send_from;
@@ -16,21 +15,15 @@ use crate::sql::copy::binary::SIGNATURE;
 use crate::sql::copy::input::listed_columns;
 use crate::sql::copy::options::Options;
 use crate::sql::dialect;
-use crate::sql::query::{self, Query};
-use crate::sql::response::{CopyChunk, CopyFormat, CopyOut, Response};
-use crate::sql::session::{OutputColumn, Session};
-use crate::sql::statement::{Ast, CopyEncoding, CopyHeader, CopyOptions, Name};
+use crate::sql::response::{CopyChunk, CopyFormat, CopyOut, Response, Rows};
+use crate::sql::session::{Declared, OutputColumn, Session};
+use crate::sql::statement::{Ast, CopyEncoding, CopyHeader, CopyOptions, Name, Statement};
 use crate::types::arrow::value_at;
 use crate::types::{Look, Type, Value, binary, cast, text};
 
 impl Session {
-    pub(super) async fn copy_table_to(
-        &mut self,
-        name: &Name,
-        columns: &[String],
-        options: &CopyOptions,
-        timer: Option<Timer>,
-    ) -> Result<Response> {
+    /// The query for the rows of a table.
+    pub(super) fn rows_of_table(&self, name: &Name, columns: &[String]) -> Result<Ast> {
         let catalog = self.shared.current_catalog();
         if let Some(view) = self.shared.view(&catalog, name) {
             let message = format!("cannot copy from view \"{}\"", view.name);
@@ -43,46 +36,44 @@ impl Session {
         let list: Vec<String> = positions.iter().map(|&column| quoted(&table.columns[column].name)).collect();
         let sql =
             format!("SELECT {} FROM {}.{}", list.join(", "), quoted(&table.schema), quoted(&table.name));
-        match dialect::parse(&sql)?.pop().map(|statement| statement.ast) {
-            Some(Ast::Query(query)) => self.copy_query_to(&query, options, timer).await,
-            _ => Err(Error::internal("COPY's own query did not parse")),
-        }
+        dialect::parse_query(&sql).map(Ast::Query)
     }
 
-    pub(super) async fn copy_query_to(
+    /// COPY of a query's rows, or of those that a change returns.
+    pub(super) async fn copy_rows_to(
         &mut self,
-        query: &ast::Query,
+        statement: Statement,
         options: &CopyOptions,
         timer: Option<Timer>,
     ) -> Result<Response> {
-        let query: Arc<Query> = {
-            let catalog = self.shared.current_catalog();
-            let schemas = self.shared.schemas(&catalog);
-            Arc::new(query::plan(query, &self.plan_context(&self.shared.environment(), &catalog, &schemas))?)
+        let prepared = self.plan(Some(statement), Declared::default())?;
+        let Some(columns) = prepared.columns.clone() else {
+            let message = "COPY query must have a RETURNING clause";
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
         };
-        let names: Vec<String> = query.columns.iter().map(|column| column.name.clone()).collect();
+        let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
         let options = Options::new(options, false, &names, self.shared.encoding())?;
         let format = match options.format {
             CopyEncoding::Binary => CopyFormat::Binary,
             CopyEncoding::Text | CopyEncoding::Csv => CopyFormat::Text,
         };
-        let rows = Arc::new(AtomicU64::new(0));
-        let input = self.query_stream(&query, &[]).await?;
-        let encoder = Encoder { columns: query.columns.clone(), options, look: self.shared.look() };
-        let stream =
-            Encoded { input, encoder, rows: rows.clone(), begun: false, ended: false, _timer: timer };
-        Ok(Response::CopyOut(CopyOut::new(format, query.columns.len(), stream.boxed(), rows)))
+        let Response::Rows(input) = self.execute_planned(&prepared, Vec::new(), timer).await? else {
+            return Err(Error::internal("COPY of a statement without rows"));
+        };
+        let (count, rows) = (columns.len(), Arc::new(AtomicU64::new(0)));
+        let encoder = Encoder { columns, options, look: self.shared.look() };
+        let stream = Encoded { input, encoder, rows: rows.clone(), begun: false, ended: false };
+        Ok(Response::CopyOut(CopyOut::new(format, count, stream.boxed(), rows)))
     }
 }
 
 /// Batches of rows as batches of messages.
 struct Encoded {
-    input: BoxStream<'static, Result<RecordBatch>>,
+    input: Rows,
     encoder: Encoder,
     rows: Arc<AtomicU64>,
     begun: bool,
     ended: bool,
-    _timer: Option<Timer>,
 }
 
 impl Stream for Encoded {
@@ -92,7 +83,7 @@ impl Stream for Encoded {
         if self.ended {
             return Poll::Ready(None);
         }
-        let batch = match self.input.as_mut().poll_next(context) {
+        let batch = match self.input.poll_next_unpin(context) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(batch) => batch,
         };

@@ -75,10 +75,9 @@ fn escaped(bytes: &[u8], at: usize) -> bool {
 }
 
 fn split(line: &[u8], options: &Options, fields: &mut Fields) {
-    let null = options.null.as_bytes();
     if !line.contains(&b'\\') {
         for field in line.split(|&byte| byte == options.delimiter) {
-            push(field, null, fields);
+            push(field, options, fields);
         }
         return;
     }
@@ -87,9 +86,7 @@ fn split(line: &[u8], options: &Options, fields: &mut Fields) {
     while at <= line.len() {
         if at == line.len() || line[at] == options.delimiter {
             let field = &line[start..at];
-            if field == null {
-                fields.null();
-            } else {
+            if !fields.mark(field, options) {
                 let begin = fields.bytes.len();
                 unescape(field, &mut fields.bytes);
                 fields.end(begin);
@@ -108,9 +105,8 @@ fn split(line: &[u8], options: &Options, fields: &mut Fields) {
     }
 }
 
-fn push(field: &[u8], null: &[u8], fields: &mut Fields) {
-    if field == null {
-        fields.null();
+fn push(field: &[u8], options: &Options, fields: &mut Fields) {
+    if fields.mark(field, options) {
         return;
     }
     let start = fields.bytes.len();

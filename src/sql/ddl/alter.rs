@@ -714,7 +714,7 @@ impl Session {
     pub(super) fn sequence_of_default(&self, sql: &str) -> Result<Option<u32>> {
         use datafusion::sql::sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, FunctionArguments};
         let Expr::Function(function) = dialect::parse_expression(sql)? else { return Ok(None) };
-        let named_nextval = crate::sql::words::object_name("", &function.name).name == "nextval";
+        let named_nextval = crate::sql::words::object_name(&function.name).name == "nextval";
         let (true, FunctionArguments::List(list)) = (named_nextval, &function.args) else { return Ok(None) };
         let [FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))] = list.args.as_slice() else {
             return Ok(None);

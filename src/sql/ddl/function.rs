@@ -127,7 +127,7 @@ impl Session {
         }
         match (type_names::resolve_in(data_type, catalog, &schemas), data_type) {
             (Err(error), DataType::Custom(name, _)) if error.state() == SqlState::UNDEFINED_OBJECT => {
-                match self.shared.relation(catalog, &object_name("", name)) {
+                match self.shared.relation(catalog, &object_name(name)) {
                     Some(_) => Err(Error::unsupported("a function of the rows of a table")),
                     None => Err(missing_type(data_type)),
                 }
@@ -158,7 +158,7 @@ impl Session {
             (Ok(ty), _) if set => Ok(Returns::SetOf(ty.bare())),
             (Ok(ty), _) => Ok(Returns::Scalar(ty.bare())),
             (Err(error), DataType::Custom(name, _)) if error.state() == SqlState::UNDEFINED_OBJECT => {
-                match self.shared.relation(catalog, &object_name("", name)) {
+                match self.shared.relation(catalog, &object_name(name)) {
                     Some(Relation::Table(table)) => Ok(Returns::SetOfRows(table.oid)),
                     Some(_) => Err(Error::unsupported("a function that returns rows of what is no table")),
                     None => Err(error),

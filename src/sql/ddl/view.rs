@@ -124,7 +124,7 @@ impl Session {
         let mut ctes = HashSet::new();
         collect_ctes(query, &mut ctes);
         let _ = visit::relations_mut(query, |name: &mut ObjectName| {
-            let read = object_name("", name);
+            let read = object_name(name);
             if read.schema.is_none() && ctes.contains(&read.name) {
                 return ControlFlow::<()>::Continue(());
             }
@@ -424,7 +424,7 @@ pub(crate) fn spell_out_wildcards(query: &mut ast::Query, planned: &Query) {
         let count = match &item {
             _ if left == 0 => spare,
             SelectItem::QualifiedWildcard(ast::SelectItemQualifiedWildcardKind::ObjectName(name), _) => {
-                let alias = object_name("", name).name;
+                let alias = object_name(name).name;
                 let same = |(qualifier, _): &&(Option<String>, String)| qualifier.as_deref() == Some(&*alias);
                 outputs[position..].iter().take_while(same).count().min(spare)
             }

@@ -215,7 +215,7 @@ impl ChangeTarget {
     ) -> Result<ChangeTarget> {
         if let (TableFactor::Table { name, alias, args: None, .. }, []) =
             (&target.relation, target.joins.as_slice())
-            && let Some(view) = shared.view(context.catalog, &object_name("", name))
+            && let Some(view) = shared.view(context.catalog, &object_name(name))
         {
             let alias = alias.as_ref().map_or_else(|| view.name.clone(), |alias| fold(&alias.name));
             let opened = Opened::of(&view, change, context.catalog)?;
@@ -246,7 +246,7 @@ pub fn target_table(
     if !target.joins.is_empty() {
         return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"JOIN\""));
     }
-    let table = shared.writable_table(context.catalog, &object_name("", name))?;
+    let table = shared.writable_table(context.catalog, &object_name(name))?;
     let alias = alias.as_ref().map_or_else(|| table.name.clone(), |alias| fold(&alias.name));
     Ok((table, alias))
 }
@@ -302,7 +302,7 @@ fn aliases(from: &[TableWithJoins]) -> Vec<String> {
         TableFactor::Table { alias: Some(alias), .. }
         | TableFactor::Derived { alias: Some(alias), .. }
         | TableFactor::UNNEST { alias: Some(alias), .. } => Some(fold(&alias.name)),
-        TableFactor::Table { name, .. } if name.0.len() == 1 => Some(object_name("", name).name),
+        TableFactor::Table { name, .. } if name.0.len() == 1 => Some(object_name(name).name),
         _ => None,
     };
     factors.filter_map(alias).collect()

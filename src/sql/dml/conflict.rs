@@ -109,7 +109,7 @@ impl Conflict {
 fn arbiter(target: &ConflictTarget, table: &Table, catalog: &Catalog) -> Result<Oid> {
     match target {
         ConflictTarget::OnConstraint(name) => {
-            let name = object_name("", name).name;
+            let name = object_name(name).name;
             let constraint = table.constraints.iter().find(|constraint| {
                 constraint.name == name
                     && matches!(
@@ -305,15 +305,15 @@ pub fn assignments(
                 {
                     return Err(Error::unsupported(format!("assignment to a field of the column \"{of}\"")));
                 }
-                read.add(&object_name("", name).name, value, table, params)?;
+                read.add(&object_name(name).name, value, table, params)?;
             }
             (AssignmentTarget::Tuple(names), Expr::Tuple(values)) if names.len() == values.len() => {
                 for (name, value) in names.iter().zip(values) {
-                    read.add(&object_name("", name).name, value, table, params)?;
+                    read.add(&object_name(name).name, value, table, params)?;
                 }
             }
             (AssignmentTarget::Tuple(names), Expr::Nested(value)) if names.len() == 1 => {
-                read.add(&object_name("", &names[0]).name, value, table, params)?;
+                read.add(&object_name(&names[0]).name, value, table, params)?;
             }
             (AssignmentTarget::Tuple(_), Expr::Tuple(_)) => {
                 let message = "number of columns does not match number of values";
@@ -326,7 +326,7 @@ pub fn assignments(
                 }
                 for (place, name) in names.iter().enumerate() {
                     let value = membership::column_of(query, place, names.len());
-                    read.add(&object_name("", name).name, &value, table, params)?;
+                    read.add(&object_name(name).name, &value, table, params)?;
                 }
             }
             (AssignmentTarget::Tuple(_), _) => {

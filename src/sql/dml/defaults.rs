@@ -98,7 +98,7 @@ pub fn is_generated_always(column: &Column) -> bool {
 /// nextval('s'), now(), CURRENT_TIMESTAMP, gen_random_uuid().
 fn known_call(expression: &Expr, ty: &Type, catalog: &Arc<Catalog>, shared: &Shared) -> Option<DefaultValue> {
     let Expr::Function(function) = expression else { return None };
-    let name = object_name("", &function.name).name;
+    let name = object_name(&function.name).name;
     let arguments: &[FunctionArg] = match &function.args {
         FunctionArguments::None => &[],
         FunctionArguments::List(list) => &list.args,

@@ -83,7 +83,7 @@ impl InsertPlan {
         let TableObject::TableName(name) = &insert.table else {
             return Err(Error::unsupported("INSERT into something other than a table"));
         };
-        let table = shared.writable_table(context.catalog, &object_name("", name))?;
+        let table = shared.writable_table(context.catalog, &object_name(name))?;
         let alias =
             insert.table_alias.as_ref().map_or_else(|| table.name.clone(), |alias| fold(&alias.alias));
         let inputs = target_columns(&table, insert)?;
@@ -168,7 +168,7 @@ fn target_columns(table: &Table, insert: &ast::Insert) -> Result<Vec<usize>> {
     }
     let mut positions: Vec<usize> = Vec::with_capacity(insert.columns.len());
     for column in &insert.columns {
-        let position = column_position(table, &object_name("", column).name)?;
+        let position = column_position(table, &object_name(column).name)?;
         if positions.contains(&position) {
             let message = format!("column \"{}\" specified more than once", table.columns[position].name);
             return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));

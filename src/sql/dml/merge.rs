@@ -189,7 +189,7 @@ impl Outputs {
         params: &mut ParamTypes,
     ) -> Result<Action> {
         let table = scope.table;
-        let names: Vec<String> = insert.columns.iter().map(|name| object_name("", name).name).collect();
+        let names: Vec<String> = insert.columns.iter().map(|name| object_name(name).name).collect();
         let mut fill: Vec<SetSource> = table.columns.iter().map(|_| SetSource::Cell(Cell::Default)).collect();
         match names.as_slice() {
             [word] if word == DO_NOTHING => return Ok(Action::Nothing),
@@ -263,7 +263,7 @@ impl Outputs {
 fn is_nothing(list: &[ast::Assignment]) -> bool {
     match list {
         [ast::Assignment { target: ast::AssignmentTarget::ColumnName(name), .. }] => {
-            object_name("", name).name == DO_NOTHING
+            object_name(name).name == DO_NOTHING
         }
         _ => false,
     }
@@ -289,7 +289,7 @@ fn marked_source(source: &TableFactor) -> Result<(TableFactor, String)> {
     let alias = match source {
         TableFactor::Table { name, alias, .. } => match alias {
             Some(alias) => fold(&alias.name),
-            None => object_name("", name).name,
+            None => object_name(name).name,
         },
         TableFactor::Derived { alias: Some(alias), .. } => fold(&alias.name),
         _ => return Err(Error::unsupported("MERGE from a source of this form")),
@@ -440,7 +440,7 @@ fn returning(
     for item in &mut expanded {
         let _ = visit::expressions_mut(item, |expr| {
             if let Expr::Function(call) = expr
-                && object_name("", &call.name).name == ACTION_COLUMN
+                && object_name(&call.name).name == ACTION_COLUMN
             {
                 *expr = Expr::CompoundIdentifier(vec![quoted(ACTION_RELATION), Ident::new(ACTION_COLUMN)]);
             }

@@ -48,7 +48,7 @@ use crate::table::provider::{SLOT_COLUMN, SystemColumns};
 /// The statement on the table, if it is on a view.
 pub fn insert(insert: &ast::Insert, context: &PlanContext, shared: &Shared) -> Result<Option<ast::Insert>> {
     let TableObject::TableName(name) = &insert.table else { return Ok(None) };
-    let Some(view) = shared.view(context.catalog, &object_name("", name)) else { return Ok(None) };
+    let Some(view) = shared.view(context.catalog, &object_name(name)) else { return Ok(None) };
     let opened = Opened::of(&view, Changing::Insert, context.catalog)?;
     let alias = insert.table_alias.as_ref().map_or_else(|| quoted(&view.name), |alias| alias.alias.clone());
     let mut insert = insert.clone();
@@ -133,7 +133,7 @@ impl Opened {
         if !joins.is_empty() {
             return refused(NOT_ONE);
         }
-        let base = object_name("", name);
+        let base = object_name(name);
         let own = alias.as_ref().map_or_else(|| quoted(&base.name), |alias| alias.name.clone());
         if alias.as_ref().is_some_and(|alias| !alias.columns.is_empty())
             || select.projection.len() != view.columns.len()
@@ -188,7 +188,7 @@ impl Opened {
     /// The columns that are filled: those that are listed, or as many as the rows have.
     fn inserted(&self, insert: &ast::Insert, context: &PlanContext) -> Result<Vec<ObjectName>> {
         let all: Vec<Ident> = match (&insert.source, insert.columns.is_empty()) {
-            (_, false) => insert.columns.iter().map(|column| quoted(&object_name("", column).name)).collect(),
+            (_, false) => insert.columns.iter().map(|column| quoted(&object_name(column).name)).collect(),
             (None, true) => return Ok(Vec::new()),
             (Some(source), true) => {
                 let width = match source.body.as_ref() {
@@ -272,7 +272,7 @@ impl Opened {
                     shown.extend(relations.into_iter().map(|relation| all_of(relation)));
                 }
                 SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _)
-                    if object_name("", name).name == fold(alias) =>
+                    if object_name(name).name == fold(alias) =>
                 {
                     own(&mut shown)?;
                 }

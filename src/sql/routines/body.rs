@@ -89,7 +89,7 @@ fn columns(query: &ast::Query, catalog: &Catalog, search_path: &[String]) -> Has
         fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
             match factor {
                 TableFactor::Table { name, alias, .. } => {
-                    let read = object_name("", name);
+                    let read = object_name(name);
                     let schemas = match &read.schema {
                         Some(schema) => std::slice::from_ref(schema),
                         None => self.search_path,

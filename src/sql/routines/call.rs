@@ -211,7 +211,7 @@ fn placed(
     name: &ast::ObjectName,
     arguments: &[FunctionArg],
 ) -> Result<Placed> {
-    let read = object_name("", name);
+    let read = object_name(name);
     let schemas = match &read.schema {
         Some(schema) => std::slice::from_ref(schema),
         None => search_path,

@@ -151,7 +151,7 @@ impl VisitorMut for TakeOut<'_> {
 fn names_of(statement: &impl ast::Visit) -> Vec<String> {
     let mut names = Vec::new();
     let _ = visit::relations(statement, |name| {
-        let read = object_name("", name);
+        let read = object_name(name);
         if read.schema.is_none() {
             names.push(read.name);
         }
@@ -344,7 +344,7 @@ impl VisitorMut for Inliner {
         let ast::TableFactor::Table { name, alias, args: None, .. } = factor else {
             return ControlFlow::Continue(());
         };
-        let read = object_name("", name);
+        let read = object_name(name);
         let found = self.known.iter().rev().find(|cte| fold(&cte.alias.name) == read.name);
         if let (Some(cte), None) = (found, &read.schema) {
             let shown = alias.take().unwrap_or_else(|| cte.alias.clone());

@@ -63,7 +63,7 @@ pub fn index_expression(sql: &str, table: &Table, pretty: bool) -> String {
 }
 
 fn is_json_test(function: &Function) -> bool {
-    object_name("", &function.name).name == IS_JSON
+    object_name(&function.name).name == IS_JSON
 }
 
 struct Deparser<'a> {
@@ -230,7 +230,7 @@ impl Deparser<'_> {
                         FunctionArg::Unnamed(FunctionArgExpr::Expr(inner)) => self.argument(inner),
                         other => other.to_string(),
                     });
-                    let name = match object_name("", &function.name).name.as_str() {
+                    let name = match object_name(&function.name).name.as_str() {
                         name @ ("coalesce" | "nullif" | "greatest" | "least") => name.to_uppercase(),
                         name => quote_ident(name),
                     };
