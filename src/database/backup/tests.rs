@@ -1,6 +1,8 @@
 //! What a restore makes is what the model had at that commit, whatever happened between: checkpoints, vacuums, crashes, other
 //! backups. And a crash in the middle of a backup or a restore loses nothing and leaves no half of one that passes for whole.
 
+mod archive;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 

@@ -1,0 +1,72 @@
+//! An archive that comes back to a full disk.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use super::*;
+
+/// The log has grown until the disk is full while the archive was away. Then the archive is there again, and nothing else
+/// makes room: the log is archived, let go of, and written again.
+#[test]
+fn an_archive_that_comes_back_makes_room_on_a_full_disk() {
+    let memory = MemoryFs::new();
+    let (fs, faults) = FaultyFs::new(memory.clone());
+    let clock = clock();
+    let mut with = with_archive(&clock);
+    // Every segment is old when it is looked at again.
+    with.archive.timeout = Duration::from_nanos(1);
+    let database = Database::open(fs.clone(), Path::new(DB), with).unwrap();
+    let table = create_t(&database);
+    database.backup(Path::new(BACKUPS), &CANCEL).unwrap();
+    let name = "x".repeat(2_000);
+    let write = |id: i64| -> crate::error::Result<()> {
+        let mut txn = database.begin(Isolation::ReadCommitted);
+        match txn.insert(table, &[row(id, &name)], crate::database::OnConflict::Error) {
+            Err(crate::database::Stop::Error(error)) => return Err(error),
+            outcome => drop(done(outcome)),
+        }
+        txn.commit().map(drop)
+    };
+    faults.within(ARCHIVE);
+    faults.arm(Fault { at: 1, on: Op::CHANGES, what: What::FailFromHere(ErrorKind::Other) });
+    (0..40).for_each(|id| write(id).unwrap());
+    (0..3).for_each(|_| drop(database.step_archiver().unwrap_err()));
+    assert_eq!((database.archived().failures, database.archived().count), (3, 0));
+    // The log gets no new file from here on.
+    let full =
+        Fault { at: 1, on: Op::CREATE.or(Op::ALLOCATE), what: What::FailFromHere(ErrorKind::StorageFull) };
+    faults.only(|path| path.starts_with(ARCHIVE) || path.starts_with("/db/log"));
+    faults.arm(full);
+    let (acknowledged, refused) = (40..)
+        .find_map(|id| write(id).err().map(|error| (id, error)))
+        .expect("the current segment has an end");
+    assert_eq!(refused.state(), SqlState::DISK_FULL);
+    database.checkpoint().unwrap();
+    assert_eq!(write(acknowledged).unwrap_err().state(), SqlState::DISK_FULL, "all of the log is kept");
+    let kept = database.core().log.parts().len();
+    assert!(kept > 5, "{kept} segments");
+    (0..2).for_each(|_| drop(database.step_archiver().unwrap_err()));
+    faults.within("/db/log");
+    faults.arm(full);
+    // The whole ones, and then there is no room to end the last one.
+    database.step_archiver().unwrap_or_default();
+    let error = database.step_archiver().unwrap_err();
+    assert_eq!(error.state(), SqlState::DISK_FULL, "{error}");
+    let archived = database.archived();
+    assert_eq!(archived.count as usize, kept - 1, "{archived:?}");
+    assert!(archived.failures >= 6, "{archived:?}");
+    assert_eq!(archived.last_failure.unwrap().0, error.message());
+    database.checkpoint().unwrap();
+    assert_eq!(database.core().log.parts().len(), 1);
+    write(acknowledged).unwrap();
+    database.step_archiver().unwrap();
+    database.step_archiver().unwrap();
+    assert!(database.archived().count as usize >= kept, "the last one has ended for its age");
+    let expected = all(&database, table);
+    assert_eq!(expected.len() as i64, acknowledged + 1);
+    faults.disarm();
+    let to = Path::new("/r");
+    restore(&*fs, Path::new(BACKUPS), Some(Path::new(ARCHIVE)), to, Target::Latest, 3).unwrap();
+    let restored = Database::open(fs, to, options()).unwrap();
+    assert_eq!(all(&restored, table), expected);
+}
