@@ -90,7 +90,10 @@ impl Database {
         core.generations.saved(saved);
         core.bitmaps.saved(bitmaps);
         core.log.truncate_before(position.min(core.log_floor()))?;
-        core.generations.remove_old(core)?;
+        // Nothing depends on it, and the next one tries again.
+        if let Err(error) = core.generations.remove_old(core) {
+            log::error!("former generations of graphs are left over: {error}");
+        }
         core.bitmaps.remove_old(core)?;
         for dir in retired {
             match core.fs.remove_dir_all(&dir) {

@@ -20,6 +20,7 @@ mod reuse;
 mod scrub;
 mod spill;
 mod unread;
+mod unsaved_graphs;
 pub mod vacuum;
 
 use std::collections::BTreeSet;
