@@ -1,4 +1,4 @@
-//! An archive that comes back to a full disk.
+//! An archive that comes back to a full disk, and one of a log that a crash has brought back in parts.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -69,4 +69,44 @@ fn an_archive_that_comes_back_makes_room_on_a_full_disk() {
     restore(&*fs, Path::new(BACKUPS), Some(Path::new(ARCHIVE)), to, Target::Latest, 3).unwrap();
     let restored = Database::open(fs, to, options()).unwrap();
     assert_eq!(all(&restored, table), expected);
+}
+
+/// Of the segments that a checkpoint lets go a crash brings back any: those before a gap are no segments of the log.
+#[test]
+fn the_log_that_a_crash_brings_back_does_not_stop_the_archive() {
+    let memory = MemoryFs::new();
+    let (fs, faults) = FaultyFs::new(memory.clone());
+    let clock = clock();
+    let database = Database::open(fs, Path::new(DB), with_archive(&clock)).unwrap();
+    let table = create_t(&database);
+    database.backup(Path::new(BACKUPS), &CANCEL).unwrap();
+    let name = "x".repeat(2_000);
+    let write = |database: &Arc<Database>, ids: std::ops::Range<i64>| {
+        for id in ids {
+            let mut txn = database.begin(Isolation::ReadCommitted);
+            insert(&mut txn, table, &[(id, &name)]);
+            txn.commit().unwrap();
+        }
+    };
+    write(&database, 0..60);
+    database.step_archiver().unwrap();
+    faults.within("/db/log");
+    faults.arm(Fault { at: 1, on: Op::SYNC_DIR, what: What::Crash });
+    database.checkpoint().unwrap_err();
+    for seed in 0..40 {
+        let case = format!("seed {seed}");
+        let crashed = Arc::new(memory.crash(seed));
+        let database = Database::open(crashed.clone(), Path::new(DB), with_archive(&clock)).unwrap();
+        assert!(database.scrub(&CANCEL).unwrap().findings.is_empty(), "{case}");
+        write(&database, 60..90);
+        database.core().log.rotate().unwrap();
+        database.step_archiver().unwrap_or_else(|error| panic!("{case}: {error}"));
+        database.checkpoint().unwrap();
+        assert_eq!(database.core().log.parts().len(), 1, "{case}");
+        let expected = all(&database, table);
+        restore(&*crashed, Path::new(BACKUPS), Some(Path::new(ARCHIVE)), Path::new("/r"), Target::Latest, 3)
+            .unwrap();
+        let restored = Database::open(crashed, Path::new("/r"), options()).unwrap();
+        assert_eq!(all(&restored, table), expected, "{case}");
+    }
 }
