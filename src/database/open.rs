@@ -44,7 +44,9 @@ impl Database {
         let control = Control::open(fs.clone(), dir, new_cluster())?;
         let store = Store::open(fs.clone(), dir, options.storage.clone())?;
         let log = LocalLog::open(fs.clone(), &dir.join("log"), options.log_segment_bytes)?;
-        log.drop_before_gap(store.checkpoint_position())?;
+        if let Err(error) = log.drop_before_gap(store.checkpoint_position()) {
+            log::warn!("segments of the log before a gap are left over: {error}");
+        }
         let log: Arc<dyn Log> = Arc::new(log);
         let catalog = load_catalog(&store)?;
         remove_strangers(&*fs, dir, &store, &catalog)?;

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 
 use crate::clock::Timestamp;
 use crate::database::Database;
-use crate::database::backup::repository::of_another;
+use crate::database::backup::repository::{OF_ARCHIVER, of_another};
 use crate::database::backup::take::store_piece;
 use crate::database::core::LogHold;
 use crate::error::{Error, Result};
@@ -100,7 +100,7 @@ impl Database {
             if part.whole {
                 let name = PieceName { first: part.first, end: part.end };
                 if !known.contains(&name) {
-                    store_piece(&*core.fs, dir, &*core.log, &part, cluster, &mut unpaced)?;
+                    store_piece(&*core.fs, dir, OF_ARCHIVER, &*core.log, &part, cluster, &mut unpaced)?;
                     core.fs.sync_dir(dir)?;
                     let mut state = core.archive.state.lock();
                     state.count += 1;

@@ -305,7 +305,7 @@ impl Repository {
         let path = self.dir.join(stored);
         let folder = path.parent().expect("stored files lie in a folder").to_path_buf();
         self.fs.create_dir_all(&folder)?;
-        let sum = write_beside(&*self.fs, &path, fill, bytes, pace)?;
+        let sum = write_beside(&*self.fs, &path, OF_BACKUP, fill, bytes, pace)?;
         self.unsynced.insert(folder);
         Ok(sum)
     }
@@ -314,17 +314,22 @@ impl Repository {
 /// Writes a new file.
 pub type Fill<'a> = dyn FnMut(&dyn File, &mut Pace) -> Result<()> + 'a;
 
-/// Writes a file beside its place, syncs it, reads it back and gives it its name, which is durable once the folder is
-/// synced. Answers the checksum of what was read.
+/// What is beside its place, by who writes it: the archiver may write into the folder of a backup that is under way.
+pub const OF_BACKUP: &str = ".new";
+pub const OF_ARCHIVER: &str = ".archiving";
+
+/// Writes a file beside its place, under that name and `suffix`, syncs it, reads it back and gives it its name, which is
+/// durable once the folder is synced. Answers the checksum of what was read.
 pub fn write_beside(
     fs: &dyn Fs,
     path: &Path,
+    suffix: &str,
     fill: &mut Fill,
     bytes: u64,
     pace: &mut Pace,
 ) -> Result<String> {
     let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
+    beside.push(suffix);
     let beside = PathBuf::from(beside);
     if fs.exists(&beside) {
         fs.remove_file(&beside)?;

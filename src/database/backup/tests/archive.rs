@@ -1,4 +1,5 @@
-//! An archive that comes back to a full disk, and one of a log that a crash has brought back in parts.
+//! An archive that comes back to a full disk, one of a log that a crash has brought back in parts, and one in the folder of a
+//! backup that is under way.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -108,5 +109,52 @@ fn the_log_that_a_crash_brings_back_does_not_stop_the_archive() {
             .unwrap();
         let restored = Database::open(crashed, Path::new("/r"), options()).unwrap();
         assert_eq!(all(&restored, table), expected, "{case}");
+    }
+}
+
+/// Both store the same pieces in one folder, each while the other is in the middle of one.
+#[test]
+fn the_archiver_and_a_backup_store_pieces_in_one_folder() {
+    for backup_first in [false, true] {
+        let memory = MemoryFs::new();
+        let (fs, faults) = FaultyFs::new(memory.clone());
+        let mut with = with_archive(&clock());
+        with.archive.dir = Some(Path::new(BACKUPS).join("log"));
+        let database = Database::open(fs, Path::new(DB), with).unwrap();
+        let table = create_t(&database);
+        database.backup(Path::new(BACKUPS), &CANCEL).unwrap();
+        let name = "x".repeat(2_000);
+        // Kept for a transaction that is open, so that the backup needs all of it.
+        let mut open = database.begin(Isolation::ReadCommitted);
+        insert(&mut open, table, &[(-1, "never")]);
+        open.log_chunks(0).unwrap();
+        for id in 0..20 {
+            let mut txn = database.begin(Isolation::ReadCommitted);
+            insert(&mut txn, table, &[(id, &name)]);
+            txn.commit().unwrap();
+        }
+        let run = move |database: &Database, is_backup: bool| match is_backup {
+            true => database.backup(Path::new(BACKUPS), &CANCEL).map(drop),
+            false => database.step_archiver().map(drop),
+        };
+        let (other, met) = (database.clone(), Arc::new(AtomicBool::new(false)));
+        let first = met.clone();
+        faults.observe(Op::WRITE, move |_, path| {
+            let is_piece = path.to_string_lossy().contains(".piece");
+            if is_piece && !first.swap(true, Ordering::Relaxed) {
+                let other = other.clone();
+                // In a thread of its own: this one is in the middle of its write.
+                let thread = std::thread::spawn(move || run(&other, !backup_first));
+                thread.join().unwrap().unwrap();
+            }
+        });
+        run(&database, backup_first).unwrap_or_else(|error| panic!("backup first {backup_first}: {error}"));
+        faults.observe(Op(0), |_, _| ());
+        assert!(met.load(Ordering::Relaxed), "no piece was stored");
+        let expected = all(&database, table);
+        let fs = memory.crash(0);
+        restore(&fs, Path::new(BACKUPS), None, Path::new("/r"), Target::Latest, 3).unwrap();
+        let restored = Database::open(Arc::new(fs), Path::new("/r"), options()).unwrap();
+        assert_eq!(all(&restored, table), expected);
     }
 }
