@@ -3,13 +3,16 @@
 //! 1. Graphs that have grown are saved as new generations; vectors are synced.
 //! 2. Between two commit groups, the trees are frozen, the states of the tables and the position are taken: everything
 //!    before it is in them, except transactions still open, for whose sake the log is kept from their first record on.
+//!    Definitions that change from here on change nothing about this checkpoint: a column or a table that goes has its
+//!    files until the next one.
 //! 3. Vectors are synced again: those written since the first time are few, and commits did not wait for the rest.
 //! 4. The log is synced as far as the moment: a checkpoint that survives a crash must not point past a log whose
 //!    unsynced end did not, or later commits would get positions that count as applied.
 //!    What was written to vector files since the last checkpoint is noted, for backups (`stamps.rs`).
 //! 5. Live sets and metadata indexes are written as the states have them, where they have changed (`bitmaps.rs`).
 //! 6. One manifest edit makes trees, generations, bitmaps, sequences and position durable together.
-//! 7. What nothing names any more goes: older log segments, folders of dropped tables, older generations and bitmaps.
+//! 7. What nothing names any more goes: older log segments, folders of dropped tables, segments of dropped columns, older
+//!    generations and bitmaps.
 //!
 //! While a table is damaged, its files, and the log from the last position before, stay (`damaged.rs`).
 //!
@@ -25,13 +28,14 @@ use crate::clock::Timestamp;
 use crate::codec::Reader;
 use crate::database::Database;
 use crate::database::bitmaps::Seen;
-use crate::database::core::Core;
+use crate::database::core::{Core, Version};
 use crate::database::damaged::DamagedTables;
 use crate::database::generations::Due;
 use crate::error::{Error, Result, SqlState};
 use crate::log::{Position, Seq, StorageId};
 use crate::storage::{Checkpoint, Extra, Frozen, Store};
 use crate::table::Table;
+use crate::table::state::VectorColumn;
 use crate::vectors::Written;
 
 /// Names of the catalogue's extras in the manifest.
@@ -60,16 +64,13 @@ impl Database {
         core.healthy()?;
         core.may_checkpoint()?;
         let _one = core.checkpointing.lock();
-        let tables: Vec<Arc<Table>> = core.version.load().tables.values().cloned().collect();
+        let columns = columns_of(&core.version.load());
         let (mut extras, saved) = core.generations.save(core, due)?;
-        core.sync_vectors(&tables)?;
+        core.sync_vectors(&columns)?;
         let retired = core.retired.lock().clone();
         let moment = self.moment(closing)?;
         // Vectors of commits between the first sync and the moment: few, and the log before the moment goes.
-        let tables: Vec<Arc<Table>> = core.version.load().tables.values().cloned().collect();
-        core.sync_vectors(&tables)?;
-        let without_columns: Vec<_> =
-            tables.iter().map(|t| (t.clone(), t.state().definition.dropped.clone())).collect();
+        core.sync_vectors(&moment.columns)?;
         core.log.sync()?;
         let catalog = StorageId(CATALOG_STORAGE);
         let applied = moment.applied.0.to_le_bytes().to_vec();
@@ -82,14 +83,17 @@ impl Database {
         extras.push(Extra { storage: catalog, name: TIME.into(), value: Some(time) });
         let sound: Vec<StorageId> = moment.seen.iter().map(Seen::storage).collect();
         let position = core.kept_position(moment.position, &moment.damaged, &sound, &mut extras);
-        let written = core.stamp(&tables, &sound, moment.applied, &mut extras);
+        let written = core.stamp(&moment.columns, moment.applied, &mut extras);
         let bitmaps = core.bitmaps.save(core, moment.seen, moment.applied, closing, &mut extras);
         core.store.checkpoint_frozen(moment.frozen, Checkpoint { position, extras })?;
         written.into_iter().for_each(Written::note);
         core.generations.saved(saved);
         core.bitmaps.saved(bitmaps);
         core.log.truncate_before(position.min(core.log_floor()))?;
-        core.generations.remove_old(core)?;
+        // Nothing depends on it, and the next one tries again.
+        if let Err(error) = core.generations.remove_old(core) {
+            log::error!("former generations of graphs are left over: {error}");
+        }
         core.bitmaps.remove_old(core)?;
         for dir in retired {
             match core.fs.remove_dir_all(&dir) {
@@ -100,10 +104,8 @@ impl Database {
             core.retired.lock().retain(|known| *known != dir);
         }
         // Recovery no longer meets a definition that has them.
-        for (table, dropped) in without_columns {
-            for column in dropped.iter().filter(|column| column.ty.is_slot_vector()) {
-                table.remove_segments(&core.fs, column.number)?;
-            }
+        for Columns { table, dropped, .. } in moment.columns {
+            dropped.into_iter().try_for_each(|column| table.remove_segments(&core.fs, column))?;
         }
         core.checkpointed(moment.position);
         then(core)
@@ -124,6 +126,7 @@ impl Database {
             last: core.last_commit(),
             time: core.last_time(),
             damaged: core.version.load().damaged.clone(),
+            columns: columns_of(&core.version.load()),
             seen: core.bitmaps.see(&core.version.load()),
             sequences,
         }))
@@ -143,7 +146,38 @@ struct Moment {
     damaged: DamagedTables,
     /// Those that it is of.
     seen: Vec<Seen>,
+    /// Of the same.
+    columns: Vec<Columns>,
     sequences: Vec<u8>,
+}
+
+/// The vectors of a table at one moment.
+pub struct Columns {
+    table: Arc<Table>,
+    vectors: Arc<[VectorColumn]>,
+    /// Numbers of those that were dropped before.
+    dropped: Vec<u16>,
+}
+
+impl Columns {
+    pub fn storage(&self) -> StorageId {
+        self.table.storage()
+    }
+
+    /// Files that were written since that was last noted.
+    pub fn written(&self) -> impl Iterator<Item = Written> {
+        self.vectors.iter().flat_map(|vector| vector.column.written())
+    }
+}
+
+fn columns_of(version: &Version) -> Vec<Columns> {
+    let of = |table: &Arc<Table>| {
+        let state = table.state();
+        let dropped = state.definition.dropped.iter().filter(|column| column.ty.is_slot_vector());
+        let dropped = dropped.map(|column| column.number).collect();
+        Columns { table: table.clone(), vectors: state.vectors.clone(), dropped }
+    };
+    version.tables.values().map(of).collect()
 }
 
 /// Commits before this are in a table's files as the last checkpoint has them: before that of all, when the table was
@@ -186,8 +220,9 @@ impl Core {
 
     /// A sync that fails may have lost what it was asked for, and the next one would not say so. The log still has it, and
     /// must keep it: there are no checkpoints any more.
-    fn sync_vectors(&self, tables: &[Arc<Table>]) -> Result<()> {
-        tables.iter().try_for_each(|table| table.sync_vectors()).inspect_err(|error| self.poison(error))
+    fn sync_vectors(&self, columns: &[Columns]) -> Result<()> {
+        let mut vectors = columns.iter().flat_map(|columns| &*columns.vectors);
+        vectors.try_for_each(|vector| vector.column.sync()).inspect_err(|error| self.poison(error))
     }
 
     /// Commits before this are in the trees as the last checkpoint has them.

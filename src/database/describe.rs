@@ -33,8 +33,9 @@ pub fn describe(fs: &dyn Fs, path: &Path, out: &mut Lines) -> Result<()> {
 
 /// CURRENT, and what a backup says of itself.
 fn text(fs: &dyn Fs, path: &Path, out: &mut Lines) -> Result<bool> {
-    let ours = path.extension().is_some_and(|e| e == "base") || path.to_string_lossy().ends_with("CURRENT");
-    if !ours {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    // A backup's copy has its position before its name, and its checksums behind it.
+    if !name.ends_with(".base") && name.split('.').all(|part| part != "CURRENT") {
         return Ok(false);
     }
     let file = fs.open(path, OpenMode::Read)?;

@@ -8,6 +8,10 @@
 //! A generation is saved by a checkpoint once the graph has grown enough, and counts from the checkpoint's manifest
 //! edit on. At open the newest that verifies is taken; what lives and is not in it is tail. Slots that either
 //! generation knows are not given to other rows, for a crash may bring that generation back.
+//!
+//! A graph that cannot be saved, on a full disk for one, keeps the generations it has, and the checkpoint goes on: the log
+//! that it lets go of may be the room that is lacking, and an open links what is not in them. A vacuum is refused instead,
+//! for the former generations know the slots it wants free.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -136,7 +140,7 @@ impl Generations {
     }
 
     /// Saves graphs that have changed enough. What the extras name counts once [`Generations::saved`] is told that a
-    /// checkpoint has them.
+    /// checkpoint has them. One that cannot be saved is done without, where the checkpoint need not have it.
     pub fn save(&self, core: &Core, due: Due) -> Result<(Vec<Extra>, Saved)> {
         let tables: Vec<Arc<Table>> = core.version.load().tables.values().cloned().collect();
         let mut extras = self.forget_dropped(&tables);
@@ -145,7 +149,9 @@ impl Generations {
             for index in table.state().vector_indexes.clone() {
                 if self.is_due(&index, &due) && self.is_read(core, &index) {
                     let kept = match self.save_one(core, table, &index, &due) {
-                        Err(error) if index.finder.refuse_unread().is_err() => {
+                        Err(error)
+                            if index.finder.refuse_unread().is_err() || self.is_dispensable(&index, &due) =>
+                        {
                             log::error!("no generation of index {} is saved: {error}", index.definition.oid);
                             continue;
                         }
@@ -210,6 +216,18 @@ impl Generations {
                 different > 0 || !kept.union().is_subset(&nodes)
             }
             Due::Vacuumed(_) => different >= NEW_NODES_MIN.max(saved.len() / 20),
+        }
+    }
+
+    /// Whether a checkpoint may go on with the generations there are. What dead slots the graph had when somebody tried to
+    /// save it stay held all the same: that costs nothing but slots.
+    fn is_dispensable(&self, index: &VectorIndex, due: &Due) -> bool {
+        let oid = index.definition.oid;
+        match due {
+            Due::Grown => true,
+            Due::Vacuumed(vacuumed) => !vacuumed.contains(&oid),
+            // After a clean end nobody verifies a generation again that is known to be damaged.
+            Due::Closing => self.indexes.lock().get(&oid).is_none_or(|kept| kept.damaged.is_empty()),
         }
     }
 

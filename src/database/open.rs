@@ -1,7 +1,7 @@
 //! Opening a data directory.
 //!
 //! 1. LOCK and CONTROL: ours alone, and of a format we know.
-//! 2. The store as of its last checkpoint; the catalogue from its rows.
+//! 2. The store as of its last checkpoint; the log, without what a crash brought back of it; the catalogue from its rows.
 //! 3. Each table: its vector segments, its live set and metadata indexes, its graphs. One that is damaged is left out
 //!    (`damaged.rs`).
 //! 4. Files that belong to no table go.
@@ -43,8 +43,11 @@ impl Database {
     pub fn open(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Arc<Database>> {
         let control = Control::open(fs.clone(), dir, new_cluster())?;
         let store = Store::open(fs.clone(), dir, options.storage.clone())?;
-        let log: Arc<dyn Log> =
-            Arc::new(LocalLog::open(fs.clone(), &dir.join("log"), options.log_segment_bytes)?);
+        let log = LocalLog::open(fs.clone(), &dir.join("log"), options.log_segment_bytes)?;
+        if let Err(error) = log.drop_before_gap(store.checkpoint_position()) {
+            log::warn!("segments of the log before a gap are left over: {error}");
+        }
+        let log: Arc<dyn Log> = Arc::new(log);
         let catalog = load_catalog(&store)?;
         remove_strangers(&*fs, dir, &store, &catalog)?;
         let room = Room::new(fs.clone(), dir.join(SPILL), options.graph_bytes_max)?;

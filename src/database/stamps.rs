@@ -17,10 +17,10 @@
 //! which counts, or was never committed. A program that knows no stamps makes checkpoints without them; then "stamped" is
 //! not "applied", no stamp holds, and every file gets a new one.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::catalog::CATALOG_STORAGE;
+use crate::database::checkpoint::Columns;
 use crate::database::core::Core;
 use crate::database::open::new_cluster;
 use crate::log::{Position, StorageId};
@@ -45,22 +45,15 @@ impl Default for Stamps {
 }
 
 impl Core {
-    /// Stamps what was written, among what a checkpoint of these tables writes down: the caller tells what is returned
+    /// Stamps what was written, among what a checkpoint of these columns writes down: the caller tells what is returned
     /// when that is durable.
-    pub fn stamp(
-        &self,
-        tables: &[Arc<Table>],
-        sound: &[StorageId],
-        applied: Position,
-        extras: &mut Vec<Extra>,
-    ) -> Vec<Written> {
+    pub fn stamp(&self, columns: &[Columns], applied: Position, extras: &mut Vec<Extra>) -> Vec<Written> {
         let number = self.stamps.next.fetch_add(1, Ordering::Relaxed);
         let stamp = [self.stamps.incarnation.to_le_bytes(), number.to_le_bytes()].concat();
         let mut all = Vec::new();
-        // A table that came after the moment is not in this checkpoint.
-        for table in tables.iter().filter(|table| sound.contains(&table.storage())) {
-            let storage = table.storage();
-            for written in table.state().vectors.iter().flat_map(|vectors| vectors.column.written()) {
+        for columns in columns {
+            let storage = columns.storage();
+            for written in columns.written() {
                 let (name, value) = (format!("{PREFIX}{}", written.file), Some(stamp.clone()));
                 extras.push(Extra { storage, name, value });
                 all.push(written);

@@ -17,6 +17,16 @@
 //! name, durably; (5) the segment before notes that it is there. So a file with a segment's name has a valid header, all
 //! segments but the last are whole, only the last one's tail can be torn, and a last one that is gone is missed.
 //!
+//! **Letting go** of segments takes their names away, oldest first, and several at once before the folder is synced. A
+//! crash may bring any of these names back, so that a gap lies between what came back and what is kept:
+//!
+//! ```text
+//!   A  B  .  D  | E  F        A and B are of no use to anybody: whoever let C go had let them go
+//!            ^ nobody asks for what is before
+//! ```
+//!
+//! [`LocalLog::drop_before_gap`] takes them away again. A gap behind what is asked for is a file that is missing.
+//!
 //! **Fail-stop.** After a failed write or sync the kernel may have dropped the data and call the next sync a success
 //! (the "fsyncgate" of 2018). The log remembers the first failure and answers it to everybody.
 //!
@@ -119,6 +129,25 @@ impl LocalLog {
         };
         log.find_end()?;
         Ok(log)
+    }
+
+    /// Takes away what a crash brought back of segments that were let go, when they lie before a gap, and nobody asks for
+    /// anything before `p`.
+    pub fn drop_before_gap(&self, p: Position) -> Result<()> {
+        let segments = self.state.lock().segments.clone();
+        let needed = segments.iter().skip(1).take_while(|next| next.first <= p).count();
+        let pairs = segments.windows(2).take(needed).enumerate().rev();
+        for (at, pair) in pairs {
+            if !pair[0].is_followed_by(&pair[1])? {
+                let first = pair[1].first;
+                let count = at + 1;
+                log::warn!(
+                    "{count} segments of the log, let go before a crash, lie before a gap and are removed"
+                );
+                return self.let_go(|next| next.first <= first);
+            }
+        }
+        Ok(())
     }
 
     fn find_end(&self) -> Result<()> {
@@ -246,6 +275,47 @@ impl LocalLog {
         state.begun = Instant::now();
         state.writeback = FILE_HEADER_BYTES;
         Ok(())
+    }
+
+    /// Lets go of the first segments, as long as `is_wanted` is true of the one behind.
+    fn let_go(&self, is_wanted: impl Fn(&Segment) -> bool) -> Result<()> {
+        let old: Vec<Segment> = {
+            let mut state = self.state.lock();
+            state.working()?;
+            let count = state.segments.iter().skip(1).take_while(|next| is_wanted(next)).count();
+            state.segments.drain(..count).collect()
+        };
+        if old.is_empty() {
+            return Ok(());
+        }
+        let mut spares = self.spares.lock();
+        let mut renamed = Vec::new();
+        let mut gone = 0;
+        let outcome = old.iter().try_for_each(|segment| {
+            let bytes = FILE_HEADER_BYTES + segment.capacity;
+            let outcome = if spares.files.len() + renamed.len() < SPARES_MAX && bytes == self.segment_bytes {
+                let path = self.dir.join(format!("{SPARE}{}", spares.next_number));
+                spares.next_number += 1;
+                let outcome = self.fs.rename(&segment.path(), &path);
+                outcome.map(|()| renamed.push(Spare { path, bytes }))
+            } else {
+                self.fs.remove_file(&segment.path())
+            };
+            match outcome {
+                // What failed before had happened all the same.
+                Err(error) if error.state() == SqlState::UNDEFINED_FILE => {}
+                outcome => outcome?,
+            }
+            gone += 1;
+            Ok(())
+        });
+        drop(spares);
+        // Those that still have their names come first the next time: none that is newer goes before them.
+        self.state.lock().segments.splice(..0, old.into_iter().skip(gone));
+        // Only now may the spares be written: until the names are durable, a crash brings the old ones back.
+        self.fs.sync_dir(&self.dir)?;
+        self.spares.lock().files.append(&mut renamed);
+        outcome
     }
 
     /// Writes a batch that has room, and starts writing it back when much has gathered.
@@ -382,32 +452,7 @@ impl Log for LocalLog {
     }
 
     fn truncate_before(&self, p: Position) -> Result<()> {
-        let old: Vec<Segment> = {
-            let mut state = self.state.lock();
-            state.working()?;
-            let count = state.segments.iter().skip(1).take_while(|next| next.first <= p).count();
-            state.segments.drain(..count).collect()
-        };
-        if old.is_empty() {
-            return Ok(());
-        }
-        let mut spares = self.spares.lock();
-        let mut renamed = Vec::new();
-        for segment in old {
-            let bytes = FILE_HEADER_BYTES + segment.capacity;
-            if spares.files.len() + renamed.len() < SPARES_MAX && bytes == self.segment_bytes {
-                let path = self.dir.join(format!("{SPARE}{}", spares.next_number));
-                spares.next_number += 1;
-                self.fs.rename(&segment.path(), &path)?;
-                renamed.push(Spare { path, bytes });
-            } else {
-                self.fs.remove_file(&segment.path())?;
-            }
-        }
-        // Only now may the spares be written: until the names are durable, a crash brings the old ones back.
-        self.fs.sync_dir(&self.dir)?;
-        spares.files.append(&mut renamed);
-        Ok(())
+        self.let_go(|next| next.first <= p)
     }
 
     fn prepare(&self) -> Result<()> {
@@ -506,276 +551,4 @@ fn replay_segment(
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::ErrorKind;
-
-    use super::*;
-    use crate::fs::faulty::{Fault, Faults, Op, What};
-    use crate::fs::{FaultyFs, MemoryFs};
-    use crate::log::TxnId;
-
-    const DIR: &str = "/log";
-    const SMALL: u64 = 16384;
-
-    fn open(fs: &MemoryFs) -> Result<LocalLog> {
-        LocalLog::open(Arc::new(fs.clone()), Path::new(DIR), SMALL)
-    }
-
-    /// A transaction number and as many bytes as it says: a record that checks itself.
-    fn content(number: u64) -> Vec<u8> {
-        let len = [3, 40, 700, 5000][number as usize % 4];
-        (0..len).map(|i| (number * 7 + i) as u8).collect()
-    }
-
-    fn append(log: &LocalLog, numbers: std::ops::Range<u64>) -> Result<Vec<Position>> {
-        let contents: Vec<Vec<u8>> = numbers.clone().map(content).collect();
-        let record = |(number, edits)| Record::Catalog { txn: TxnId(number), edits };
-        let records: Vec<Record> = numbers.zip(contents.iter().map(Vec::as_slice)).map(record).collect();
-        log.append(&records)
-    }
-
-    fn numbers(log: &LocalLog, from: Position) -> Result<Vec<u64>> {
-        let mut numbers = Vec::new();
-        log.replay(from, &mut |_, record| {
-            let Record::Catalog { txn, edits } = record else { panic!("{record:?}") };
-            assert_eq!(edits, content(txn.0));
-            numbers.push(txn.0);
-            Ok(())
-        })?;
-        Ok(numbers)
-    }
-
-    fn count_to(count: u64) -> Vec<u64> {
-        (0..count).collect()
-    }
-
-    #[test]
-    fn records_come_back_across_segments_and_reopening() {
-        let fs = MemoryFs::new();
-        let mut positions = Vec::new();
-        for round in 0..5 {
-            let log = open(&fs).unwrap();
-            for number in round * 10..round * 10 + 10 {
-                positions.extend(append(&log, number..number + 1).unwrap());
-            }
-            assert_eq!(log.sync().unwrap(), log.end());
-        }
-        let log = open(&fs).unwrap();
-        assert_eq!(positions[0], FIRST);
-        assert!(log.state.lock().segments.len() > 3);
-        for (number, position) in positions.iter().enumerate() {
-            assert_eq!(numbers(&log, *position).unwrap(), count_to(50)[number..]);
-        }
-        assert!(numbers(&log, log.end()).unwrap().is_empty());
-        assert!(numbers(&log, Position(log.end().0 + 8)).is_err());
-        assert!(numbers(&log, Position(positions[3].0 + 8)).is_err(), "not a record's position");
-        let large = Record::Catalog { txn: TxnId(0), edits: &[7; 3 * SMALL as usize] };
-        log.append(&[large]).unwrap();
-        append(&log, 50..51).unwrap();
-        log.sync().unwrap();
-        open(&fs).unwrap();
-    }
-
-    #[test]
-    fn old_segments_are_used_again() {
-        let fs = MemoryFs::new();
-        let (counted, faults) = FaultyFs::new(fs.clone());
-        let log = LocalLog::open(counted, Path::new(DIR), SMALL).unwrap();
-        let mut kept = Position(0);
-        for number in 0..400 {
-            kept = append(&log, number..number + 1).unwrap()[0];
-            if number % 10 == 9 {
-                log.sync().unwrap();
-                log.truncate_before(kept).unwrap();
-                assert!(log.bytes() <= 3 * SMALL, "{}", log.bytes());
-            }
-        }
-        let made = faults.count(Op::ALLOCATE);
-        assert!(made < 10, "{made} files were filled with zeros, and used ones were there");
-        assert!(numbers(&log, Position(0)).is_err(), "the beginning is gone");
-        assert_eq!(numbers(&log, kept).unwrap(), [399]);
-        assert_eq!(numbers(&open(&fs).unwrap(), kept).unwrap(), [399]);
-        let log = open(&fs.crash(0)).unwrap();
-        assert_eq!(numbers(&log, kept).unwrap(), [399]);
-    }
-
-    /// What a test knows of a log.
-    #[derive(Clone, Copy)]
-    struct Known {
-        /// Nobody will ask for what is before this record.
-        kept: (Position, u64),
-        durable: u64,
-        written: u64,
-    }
-
-    const NOTHING: Known = Known { kept: (FIRST, 0), durable: 0, written: 0 };
-
-    /// Appends, syncs and truncates until the crash or until `count` more records are written.
-    fn work(fs: Arc<dyn Fs>, from: Known, count: u64, seed: u64) -> Known {
-        let mut known = from;
-        let mut work = || -> Result<()> {
-            let log = LocalLog::open(fs.clone(), Path::new(DIR), SMALL)?;
-            while known.written < from.written + count {
-                let first = known.written;
-                known.written += 1 + (first * 31 + seed) % 4;
-                let positions = append(&log, first..known.written)?;
-                if (known.written + seed).is_multiple_of(3) {
-                    log.sync()?;
-                    known.durable = known.written;
-                    if first.is_multiple_of(4) {
-                        known.kept = (positions[0], first);
-                        log.truncate_before(positions[0])?;
-                    }
-                }
-            }
-            log.sync()?;
-            known.durable = known.written;
-            Ok(())
-        };
-        let _ = work();
-        known
-    }
-
-    /// Every operation is a crash point, seeds draw what survives, and each survivor is crashed once more while it
-    /// goes on writing: what was synced is there, what is there is a prefix, and damage is never suspected.
-    #[test]
-    fn crashes_lose_nothing_that_was_synced() {
-        let (fs, faults) = FaultyFs::new(MemoryFs::new());
-        work(fs, NOTHING, 80, 0);
-        for point in 1..=faults.count(Op::CHANGES) {
-            for seed in 0..6 {
-                let memory = MemoryFs::new();
-                let (fs, faults) = FaultyFs::new(memory.clone());
-                faults.arm(Fault { at: point, on: Op::CHANGES, what: What::Crash });
-                let known = work(fs, NOTHING, 80, 0);
-                let crashed = memory.crash(seed);
-                let known = after_crash(&crashed, known, (point, seed));
-                // Once more from here, with records of other lengths behind the cut.
-                let (fs, faults) = FaultyFs::new(crashed.clone());
-                faults.arm(Fault { at: 1 + (point * 7 + seed) % 25, on: Op::CHANGES, what: What::Crash });
-                let known = work(fs, known, 30, seed);
-                let again = crashed.crash(seed + point);
-                let known = after_crash(&again, known, (point, seed));
-                let log = open(&again).unwrap();
-                append(&log, known.written..known.written + 5).unwrap();
-                assert_eq!(numbers(&log, known.kept.0).unwrap().last(), Some(&(known.written + 4)));
-            }
-        }
-    }
-
-    /// Opens and compares; what was found counts as durable from now on.
-    fn after_crash(fs: &MemoryFs, known: Known, case: (u64, u64)) -> Known {
-        let log = open(fs).unwrap_or_else(|error| panic!("{case:?}: {error}"));
-        let (position, first) = known.kept;
-        let found = numbers(&log, position).unwrap_or_else(|error| panic!("{case:?}: {error}"));
-        let end = first + found.len() as u64;
-        assert_eq!(found, (first..end).collect::<Vec<_>>(), "{case:?}");
-        let Known { durable, written, .. } = known;
-        assert!(
-            durable <= end && end <= written,
-            "{case:?}: {durable} durable, {end} found, {written} written"
-        );
-        Known { durable: end, written: end, ..known }
-    }
-
-    #[test]
-    fn damage_before_the_tail_is_named() {
-        let fs = MemoryFs::new();
-        let log = open(&fs).unwrap();
-        let mut positions = Vec::new();
-        for number in 0..4 {
-            positions.extend(append(&log, number..number + 1).unwrap());
-            log.sync().unwrap();
-        }
-        let path = Path::new(DIR).join(segment::file_name(FIRST));
-        for (flipped, said) in [(0, "expected a record of position"), (20, "expected payload checksum")] {
-            let fs = fs.crash(1);
-            let file = fs.open(&path, OpenMode::ReadWrite).unwrap();
-            let offset = FILE_HEADER_BYTES + positions[1].0 - FIRST.0;
-            let mut byte = [0];
-            file.read_exact_at(&mut byte, offset + flipped).unwrap();
-            file.write_all_at(&[!byte[0]], offset + flipped).unwrap();
-            let error = open(&fs).err().unwrap();
-            assert_eq!(error.state(), SqlState::DATA_CORRUPTED);
-            assert!(
-                error.message().contains(&format!("0000000000000008.log is damaged at offset {offset}")),
-                "{error}"
-            );
-            assert!(error.message().contains(said), "{error}");
-        }
-        let file = fs.open(&path, OpenMode::ReadWrite).unwrap();
-        file.write_all_at(b"x", 9).unwrap();
-        assert!(open(&fs).err().unwrap().message().contains("damaged at offset 24"));
-    }
-
-    fn faulty() -> (MemoryFs, Arc<Faults>, LocalLog) {
-        let memory = MemoryFs::new();
-        let (fs, faults) = FaultyFs::new(memory.clone());
-        let log = LocalLog::open(fs, Path::new(DIR), SMALL).unwrap();
-        (memory, faults, log)
-    }
-
-    #[test]
-    fn a_failed_write_or_sync_stops_the_log() {
-        for on in [Op::WRITE, Op::SYNC] {
-            let (memory, faults, log) = faulty();
-            append(&log, 0..2).unwrap();
-            log.sync().unwrap();
-            faults.arm(Fault { at: 1, on, what: What::Fail(ErrorKind::Other) });
-            let first = append(&log, 2..4).and_then(|_| log.sync()).unwrap_err();
-            assert_eq!(first.state(), SqlState::IO_ERROR);
-            faults.disarm();
-            assert_eq!(append(&log, 4..5).unwrap_err().message(), first.message());
-            assert_eq!(log.sync().unwrap_err().message(), first.message());
-            assert_eq!(numbers(&open(&memory.crash(0)).unwrap(), FIRST).unwrap(), [0, 1]);
-        }
-    }
-
-    #[test]
-    fn a_full_disk_refuses_and_space_resumes() {
-        for on in [Op::ALLOCATE, Op::WRITE, Op::SYNC] {
-            let (memory, faults, log) = faulty();
-            let mut count = 0;
-            // Up to where the next batch does not fit.
-            while log.state.lock().current().limit().0 - log.end().0 > 6000 {
-                append(&log, count..count + 1).unwrap();
-                count += 1;
-            }
-            let large = || log.append(&[Record::Catalog { txn: TxnId(0), edits: &[1; 7000] }]);
-            for _ in 0..3 {
-                faults.arm(Fault { at: 1, on, what: What::FailFromHere(ErrorKind::StorageFull) });
-                let end = log.end();
-                assert_eq!(large().unwrap_err().state(), SqlState::DISK_FULL);
-                assert_eq!(log.end(), end);
-                faults.disarm();
-                append(&log, count..count + 1).unwrap();
-                count += 1;
-            }
-            log.sync().unwrap();
-            assert_eq!(numbers(&log, FIRST).unwrap(), count_to(count));
-            large().unwrap();
-            log.sync().unwrap();
-            open(&memory.crash(0)).unwrap();
-        }
-    }
-
-    #[test]
-    fn a_full_disk_after_a_segment_has_its_name_stops_the_log() {
-        for on in [Op::RENAME, Op::SYNC_DIR] {
-            let (memory, faults, log) = faulty();
-            append(&log, 0..1).unwrap();
-            // A spare is there, so the first rename is the segment's.
-            log.find_or_make_spare(&mut log.spares.lock(), SMALL, Fill::Zeros).unwrap();
-            while log.state.lock().current().limit().0 - log.end().0 > 6000 {
-                append(&log, 0..1).unwrap();
-            }
-            faults.arm(Fault { at: 1, on, what: What::FailFromHere(ErrorKind::StorageFull) });
-            let large = log.append(&[Record::Catalog { txn: TxnId(0), edits: &[1; 7000] }]);
-            assert_eq!(large.unwrap_err().state(), SqlState::IO_ERROR);
-            faults.disarm();
-            // What fits into the old segment would lie before the new one, and be lost.
-            assert_eq!(append(&log, 0..1).unwrap_err().state(), SqlState::IO_ERROR);
-            open(&memory.crash(0)).unwrap();
-        }
-    }
-}
+mod tests;

@@ -128,6 +128,20 @@ impl Segment {
         Ok((next > self.first && sum == self.next_sum(next)).then_some(next))
     }
 
+    /// Whether nothing is missing between this one, which is whole, and `next`.
+    pub fn is_followed_by(&self, next: &Segment) -> Result<bool> {
+        if let Some(noted) = self.next_noted()? {
+            return Ok(noted == next.first);
+        }
+        // Without the note its records tell. If they are damaged nobody knows, and it stays for who reads it to say so.
+        match find_tail(self) {
+            Ok(tail) if tail.ghosts.is_empty() => Ok(tail.end == next.first),
+            Ok(_) => Ok(next.first <= self.limit()),
+            Err(error) if error.state() == SqlState::DATA_CORRUPTED => Ok(next.first <= self.limit()),
+            Err(error) => Err(error),
+        }
+    }
+
     fn next_sum(&self, next: Position) -> u32 {
         crc32c::crc32c_append(crc32c::crc32c(&self.first.0.to_le_bytes()), &next.0.to_le_bytes())
     }

@@ -580,11 +580,6 @@ impl Table {
         outcome
     }
 
-    /// Makes every vector written so far durable.
-    pub fn sync_vectors(&self) -> Result<()> {
-        self.state().vectors.iter().try_for_each(|vector| vector.column.sync())
-    }
-
     /// The newest version of a row, whoever may see it.
     pub fn newest_row(&self, slot: u32) -> Result<Option<Slice>> {
         self.tree.get(&row_key(slot), Seq(u64::MAX))

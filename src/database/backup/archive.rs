@@ -7,6 +7,9 @@
 //! While archiving is on, no checkpoint lets go of a segment that is not in the archive: when the archive cannot be
 //! written, the log grows, and pg_stat_archiver says since when. What is archived already is told by the names there, so
 //! that nothing needs to be remembered, and a piece that a backup stored in the same folder counts as well.
+//!
+//! A segment that is to be ended for its age comes after those that are whole: the next one needs room, and what was kept
+//! for an archive that could not be written may have taken all there is. Archived, it is let go of.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -15,7 +18,7 @@ use parking_lot::Mutex;
 
 use crate::clock::Timestamp;
 use crate::database::Database;
-use crate::database::backup::repository::of_another;
+use crate::database::backup::repository::{OF_ARCHIVER, of_another};
 use crate::database::backup::take::store_piece;
 use crate::database::core::LogHold;
 use crate::error::{Error, Result};
@@ -63,11 +66,13 @@ impl Database {
         self.core().archive.state.lock().clone()
     }
 
-    /// Archives the segments that are whole.
+    /// Archives the segments that are whole, and the current one once it is old enough.
     pub fn step_archiver(&self) -> Result<bool> {
         let Some(dir) = self.core().options.archive.dir.clone() else { return Ok(false) };
-        self.end_old_segment()?;
-        let outcome = self.archive_into(&dir);
+        let outcome = self.archive_into(&dir).and_then(|()| match self.end_old_segment()? {
+            true => self.archive_into(&dir),
+            false => Ok(()),
+        });
         if let Err(error) = &outcome {
             let mut state = self.core().archive.state.lock();
             state.failures += 1;
@@ -95,7 +100,7 @@ impl Database {
             if part.whole {
                 let name = PieceName { first: part.first, end: part.end };
                 if !known.contains(&name) {
-                    store_piece(&*core.fs, dir, &*core.log, &part, cluster, &mut unpaced)?;
+                    store_piece(&*core.fs, dir, OF_ARCHIVER, &*core.log, &part, cluster, &mut unpaced)?;
                     core.fs.sync_dir(dir)?;
                     let mut state = core.archive.state.lock();
                     state.count += 1;
@@ -109,20 +114,26 @@ impl Database {
         Ok(())
     }
 
-    /// Ends the current segment when its records have waited long enough.
-    fn end_old_segment(&self) -> Result<()> {
+    /// Ends the current segment when its records have waited long enough; whether it did.
+    fn end_old_segment(&self) -> Result<bool> {
         let core = self.core();
         let timeout = core.options.archive.timeout;
-        let Some(part) = core.log.parts().pop().filter(|part| part.end > part.first) else { return Ok(()) };
+        let Some(part) = core.log.parts().pop().filter(|part| part.end > part.first) else {
+            return Ok(false);
+        };
         let mut current = core.archive.current.lock();
         match *current {
             Some((first, since)) if first == part.first => {
-                if !timeout.is_zero() && since.elapsed() >= timeout {
+                let is_due = !timeout.is_zero() && since.elapsed() >= timeout;
+                if is_due {
                     core.log.rotate()?;
                 }
+                Ok(is_due)
             }
-            _ => *current = Some((part.first, Instant::now())),
+            _ => {
+                *current = Some((part.first, Instant::now()));
+                Ok(false)
+            }
         }
-        Ok(())
     }
 }

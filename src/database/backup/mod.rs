@@ -6,7 +6,7 @@
 //!   graph generations immutable    ──>  files/indexes/<storage>/<name>.<sum>     copied once
 //!   vector segments   written to   ──>  files/tables/<storage>/<name>.<sum>      read when their stamps are others,
 //!                                                                                copied when their bytes are
-//!   manifest                       ──>  files/manifests/<position>
+//!   manifest                       ──>  files/manifests/<position>.<name>.<sum>
 //!   log               grows        ──>  log/<first>-<end>.piece                  a segment each
 //!                                       bases/<position>.base                    what one backup consists of, written last
 //! ```

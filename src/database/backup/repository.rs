@@ -3,6 +3,9 @@
 //! Every file is written beside its place, synced, read back against its checksum and renamed; its folder is synced before
 //! a base names it. So what a base names is whole, and a crash leaves at most files that nobody names: the next backup
 //! writes over them or uses them.
+//!
+//! What a base names is never written over by anything else: a backup that ends early leaves all those before it as they
+//! are. So a file whose content may be another one the next time has the content's checksum in its name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -151,13 +154,19 @@ impl Repository {
     pub fn keep_immutable(&mut self, path: &str, source: &dyn File, pace: &mut Pace) -> Result<Stored> {
         let stored = format!("files/{path}");
         let bytes = source.len()?;
-        if let Some(known) = self.known.get(&stored).cloned()
-            && known.bytes == bytes
-            && self.has(&stored, bytes)
-            && self.same(&stored, source, bytes.saturating_sub(ENDS_BYTES), bytes)?
-        {
-            let unchanged = Stored { path: path.into(), stored, bytes, sum: known.sum, stamp: None };
-            return Ok(self.counted(unchanged, false));
+        if let Some(known) = self.known.get(&stored).cloned() {
+            if known.bytes == bytes
+                && self.has(&stored, bytes)
+                && self.same(&stored, source, bytes.saturating_sub(ENDS_BYTES), bytes)?
+            {
+                let unchanged = Stored { path: path.into(), stored, bytes, sum: known.sum, stamp: None };
+                return Ok(self.counted(unchanged, false));
+            }
+            // What is stored is damaged, or somebody else's.
+            self.copied.bytes_read += bytes;
+            if known.bytes != bytes || known.sum != sum_of(source, bytes, pace)? {
+                return Err(of_a_copy(&self.dir, &stored));
+            }
         }
         let sum = self.copy(source, bytes, &stored, pace)?;
         Ok(self.counted(Stored { path: path.into(), stored, bytes, sum, stamp: None }, true))
@@ -216,12 +225,20 @@ impl Repository {
         Ok(self.counted(Stored { path: path.into(), stored, bytes, sum, stamp: None }, true))
     }
 
-    /// Stores bytes made for the backup.
+    /// Stores bytes made for the backup, under `stored` and what they are.
     pub fn keep_bytes(&mut self, path: &str, stored: &str, bytes: &[u8]) -> Result<Stored> {
-        let mut fill = |file: &dyn File, _: &mut Pace| file.write_all_at(bytes, 0);
-        let sum = self.write_new(stored, &mut fill, bytes.len() as u64, &mut unpaced)?;
-        let (path, stored, bytes) = (path.into(), stored.into(), bytes.len() as u64);
-        Ok(self.counted(Stored { path, stored, bytes, sum, stamp: None }, true))
+        let (sum, len) = (Sum::of(bytes), bytes.len() as u64);
+        let stored = format!("{stored}.{sum}");
+        let known = self.known.contains_key(&stored) && self.has(&stored, len);
+        if !known {
+            let mut fill = |file: &dyn File, _: &mut Pace| file.write_all_at(bytes, 0);
+            let read_back = self.write_new(&stored, &mut fill, len, &mut unpaced)?;
+            if read_back != sum {
+                let path = self.dir.join(&stored);
+                return Err(Error::corrupt(path.display(), 0, format!("checksum {sum}"), read_back));
+            }
+        }
+        Ok(self.counted(Stored { path: path.into(), stored, bytes: len, sum, stamp: None }, !known))
     }
 
     /// Makes a backup count: everything it names is durable before.
@@ -288,7 +305,7 @@ impl Repository {
         let path = self.dir.join(stored);
         let folder = path.parent().expect("stored files lie in a folder").to_path_buf();
         self.fs.create_dir_all(&folder)?;
-        let sum = write_beside(&*self.fs, &path, fill, bytes, pace)?;
+        let sum = write_beside(&*self.fs, &path, OF_BACKUP, fill, bytes, pace)?;
         self.unsynced.insert(folder);
         Ok(sum)
     }
@@ -297,17 +314,22 @@ impl Repository {
 /// Writes a new file.
 pub type Fill<'a> = dyn FnMut(&dyn File, &mut Pace) -> Result<()> + 'a;
 
-/// Writes a file beside its place, syncs it, reads it back and gives it its name, which is durable once the folder is
-/// synced. Answers the checksum of what was read.
+/// What is beside its place, by who writes it: the archiver may write into the folder of a backup that is under way.
+pub const OF_BACKUP: &str = ".new";
+pub const OF_ARCHIVER: &str = ".archiving";
+
+/// Writes a file beside its place, under that name and `suffix`, syncs it, reads it back and gives it its name, which is
+/// durable once the folder is synced. Answers the checksum of what was read.
 pub fn write_beside(
     fs: &dyn Fs,
     path: &Path,
+    suffix: &str,
     fill: &mut Fill,
     bytes: u64,
     pace: &mut Pace,
 ) -> Result<String> {
     let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
+    beside.push(suffix);
     let beside = PathBuf::from(beside);
     if fs.exists(&beside) {
         fs.remove_file(&beside)?;
@@ -420,6 +442,16 @@ fn refuse_foreign(fs: &dyn Fs, dir: &Path) -> Result<()> {
     Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
         .detail(format!("It contains \"{}\".", foreign.display()))
         .hint("Name an empty or a new folder."))
+}
+
+/// Two directories with one id have gone on by themselves.
+fn of_a_copy(dir: &Path, stored: &str) -> Error {
+    let message = format!("\"{}\" has backups of a copy of this database", dir.display());
+    Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+        .detail(format!(
+            "What they have as \"{stored}\" is another table than the one of this data directory."
+        ))
+        .hint("Name another folder.")
 }
 
 pub fn of_another(dir: &Path, cluster: &str) -> Error {

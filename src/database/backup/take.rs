@@ -20,7 +20,7 @@ use crate::clock::Timestamp;
 use crate::database::Database;
 use crate::database::Holder;
 use crate::database::backup::prune::Pruned;
-use crate::database::backup::repository::{Base, Copied, Repository, Stored, write_beside};
+use crate::database::backup::repository::{Base, Copied, OF_BACKUP, Repository, Stored, write_beside};
 use crate::database::core::Core;
 use crate::database::generations::Due;
 use crate::database::stamps::stamp_of;
@@ -262,7 +262,7 @@ fn copy_log(core: &Core, repository: &Repository, from: Position, pace: &mut Pac
         done.pieces += 1;
         let name = PieceName { first: part.first, end: part.end };
         if !known.contains(&name) {
-            store_piece(&*core.fs, &folder, &*core.log, &part, repository.cluster(), pace)?;
+            store_piece(&*core.fs, &folder, OF_BACKUP, &*core.log, &part, repository.cluster(), pace)?;
             done.pieces_new += 1;
         }
     }
@@ -270,10 +270,12 @@ fn copy_log(core: &Core, repository: &Repository, from: Position, pace: &mut Pac
     Ok(done)
 }
 
-/// Writes a part of the log into a folder of pieces, and reads it back; the name is durable once the folder is synced.
+/// Writes a part of the log into a folder of pieces, first beside its name under `suffix`, and reads it back; the name is
+/// durable once the folder is synced.
 pub fn store_piece(
     fs: &dyn Fs,
     folder: &Path,
+    suffix: &str,
     log: &dyn Log,
     part: &crate::log::Part,
     cluster: u128,
@@ -289,7 +291,7 @@ pub fn store_piece(
         pace(bytes.len() as u64)?;
         file.write_all_at(&bytes, 0)
     };
-    write_beside(fs, &path, &mut fill, bytes.len() as u64, pace)?;
+    write_beside(fs, &path, suffix, &mut fill, bytes.len() as u64, pace)?;
     match Piece::read(fs, folder, &piece.name())? == piece {
         true => Ok(path),
         false => Err(Error::corrupt(path.display(), 0, "the records that were written", "others")),

@@ -180,8 +180,8 @@ fn tell(path: &Path) -> String {
     let has = |part: &str| lines.iter().any(|line| line.contains(part));
     let name = path.file_name().unwrap().to_string_lossy();
     // A backup's copy has its checksums behind its name.
-    let copied =
-        ["vec", "heap", "hnsw", "ivfflat"].into_iter().find(|kind| name.contains(&format!(".{kind}.")));
+    let copied = ["vec", "heap", "hnsw", "ivfflat", "CURRENT", "MANIFEST-000001"];
+    let copied = copied.into_iter().find(|kind| name.contains(&format!(".{kind}.")));
     let kind = copied.unwrap_or_else(|| name.rsplit('.').next().unwrap());
     let right = match kind {
         "log" => has("log segment") && (has("commit of transaction") || has("no record")),

@@ -6,6 +6,7 @@ mod bitmaps_model;
 mod damage;
 mod damaged_model;
 mod damaged_tables;
+mod ddl_beside_checkpoint;
 mod disk_full;
 mod faults;
 mod format_types;
@@ -19,6 +20,7 @@ mod reuse;
 mod scrub;
 mod spill;
 mod unread;
+mod unsaved_graphs;
 pub mod vacuum;
 
 use std::collections::BTreeSet;

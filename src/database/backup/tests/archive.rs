@@ -1,0 +1,160 @@
+//! An archive that comes back to a full disk, one of a log that a crash has brought back in parts, and one in the folder of a
+//! backup that is under way.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use super::*;
+
+/// The log has grown until the disk is full while the archive was away. Then the archive is there again, and nothing else
+/// makes room: the log is archived, let go of, and written again.
+#[test]
+fn an_archive_that_comes_back_makes_room_on_a_full_disk() {
+    let memory = MemoryFs::new();
+    let (fs, faults) = FaultyFs::new(memory.clone());
+    let clock = clock();
+    let mut with = with_archive(&clock);
+    // Every segment is old when it is looked at again.
+    with.archive.timeout = Duration::from_nanos(1);
+    let database = Database::open(fs.clone(), Path::new(DB), with).unwrap();
+    let table = create_t(&database);
+    database.backup(Path::new(BACKUPS), &CANCEL).unwrap();
+    let name = "x".repeat(2_000);
+    let write = |id: i64| -> crate::error::Result<()> {
+        let mut txn = database.begin(Isolation::ReadCommitted);
+        match txn.insert(table, &[row(id, &name)], crate::database::OnConflict::Error) {
+            Err(crate::database::Stop::Error(error)) => return Err(error),
+            outcome => drop(done(outcome)),
+        }
+        txn.commit().map(drop)
+    };
+    faults.within(ARCHIVE);
+    faults.arm(Fault { at: 1, on: Op::CHANGES, what: What::FailFromHere(ErrorKind::Other) });
+    (0..40).for_each(|id| write(id).unwrap());
+    (0..3).for_each(|_| drop(database.step_archiver().unwrap_err()));
+    assert_eq!((database.archived().failures, database.archived().count), (3, 0));
+    // The log gets no new file from here on.
+    let full =
+        Fault { at: 1, on: Op::CREATE.or(Op::ALLOCATE), what: What::FailFromHere(ErrorKind::StorageFull) };
+    faults.only(|path| path.starts_with(ARCHIVE) || path.starts_with("/db/log"));
+    faults.arm(full);
+    let (acknowledged, refused) = (40..)
+        .find_map(|id| write(id).err().map(|error| (id, error)))
+        .expect("the current segment has an end");
+    assert_eq!(refused.state(), SqlState::DISK_FULL);
+    database.checkpoint().unwrap();
+    assert_eq!(write(acknowledged).unwrap_err().state(), SqlState::DISK_FULL, "all of the log is kept");
+    let kept = database.core().log.parts().len();
+    assert!(kept > 5, "{kept} segments");
+    (0..2).for_each(|_| drop(database.step_archiver().unwrap_err()));
+    faults.within("/db/log");
+    faults.arm(full);
+    // The whole ones, and then there is no room to end the last one.
+    database.step_archiver().unwrap_or_default();
+    let error = database.step_archiver().unwrap_err();
+    assert_eq!(error.state(), SqlState::DISK_FULL, "{error}");
+    let archived = database.archived();
+    assert_eq!(archived.count as usize, kept - 1, "{archived:?}");
+    assert!(archived.failures >= 6, "{archived:?}");
+    assert_eq!(archived.last_failure.unwrap().0, error.message());
+    database.checkpoint().unwrap();
+    assert_eq!(database.core().log.parts().len(), 1);
+    write(acknowledged).unwrap();
+    database.step_archiver().unwrap();
+    database.step_archiver().unwrap();
+    assert!(database.archived().count as usize >= kept, "the last one has ended for its age");
+    let expected = all(&database, table);
+    assert_eq!(expected.len() as i64, acknowledged + 1);
+    faults.disarm();
+    let to = Path::new("/r");
+    restore(&*fs, Path::new(BACKUPS), Some(Path::new(ARCHIVE)), to, Target::Latest, 3).unwrap();
+    let restored = Database::open(fs, to, options()).unwrap();
+    assert_eq!(all(&restored, table), expected);
+}
+
+/// Of the segments that a checkpoint lets go a crash brings back any: those before a gap are no segments of the log.
+#[test]
+fn the_log_that_a_crash_brings_back_does_not_stop_the_archive() {
+    let memory = MemoryFs::new();
+    let (fs, faults) = FaultyFs::new(memory.clone());
+    let clock = clock();
+    let database = Database::open(fs, Path::new(DB), with_archive(&clock)).unwrap();
+    let table = create_t(&database);
+    database.backup(Path::new(BACKUPS), &CANCEL).unwrap();
+    let name = "x".repeat(2_000);
+    let write = |database: &Arc<Database>, ids: std::ops::Range<i64>| {
+        for id in ids {
+            let mut txn = database.begin(Isolation::ReadCommitted);
+            insert(&mut txn, table, &[(id, &name)]);
+            txn.commit().unwrap();
+        }
+    };
+    write(&database, 0..60);
+    database.step_archiver().unwrap();
+    faults.within("/db/log");
+    faults.arm(Fault { at: 1, on: Op::SYNC_DIR, what: What::Crash });
+    database.checkpoint().unwrap_err();
+    for seed in 0..40 {
+        let case = format!("seed {seed}");
+        let crashed = Arc::new(memory.crash(seed));
+        let database = Database::open(crashed.clone(), Path::new(DB), with_archive(&clock)).unwrap();
+        assert!(database.scrub(&CANCEL).unwrap().findings.is_empty(), "{case}");
+        write(&database, 60..90);
+        database.core().log.rotate().unwrap();
+        database.step_archiver().unwrap_or_else(|error| panic!("{case}: {error}"));
+        database.checkpoint().unwrap();
+        assert_eq!(database.core().log.parts().len(), 1, "{case}");
+        let expected = all(&database, table);
+        restore(&*crashed, Path::new(BACKUPS), Some(Path::new(ARCHIVE)), Path::new("/r"), Target::Latest, 3)
+            .unwrap();
+        let restored = Database::open(crashed, Path::new("/r"), options()).unwrap();
+        assert_eq!(all(&restored, table), expected, "{case}");
+    }
+}
+
+/// Both store the same pieces in one folder, each while the other is in the middle of one.
+#[test]
+fn the_archiver_and_a_backup_store_pieces_in_one_folder() {
+    for backup_first in [false, true] {
+        let memory = MemoryFs::new();
+        let (fs, faults) = FaultyFs::new(memory.clone());
+        let mut with = with_archive(&clock());
+        with.archive.dir = Some(Path::new(BACKUPS).join("log"));
+        let database = Database::open(fs, Path::new(DB), with).unwrap();
+        let table = create_t(&database);
+        database.backup(Path::new(BACKUPS), &CANCEL).unwrap();
+        let name = "x".repeat(2_000);
+        // Kept for a transaction that is open, so that the backup needs all of it.
+        let mut open = database.begin(Isolation::ReadCommitted);
+        insert(&mut open, table, &[(-1, "never")]);
+        open.log_chunks(0).unwrap();
+        for id in 0..20 {
+            let mut txn = database.begin(Isolation::ReadCommitted);
+            insert(&mut txn, table, &[(id, &name)]);
+            txn.commit().unwrap();
+        }
+        let run = move |database: &Database, is_backup: bool| match is_backup {
+            true => database.backup(Path::new(BACKUPS), &CANCEL).map(drop),
+            false => database.step_archiver().map(drop),
+        };
+        let (other, met) = (database.clone(), Arc::new(AtomicBool::new(false)));
+        let first = met.clone();
+        faults.observe(Op::WRITE, move |_, path| {
+            let is_piece = path.to_string_lossy().contains(".piece");
+            if is_piece && !first.swap(true, Ordering::Relaxed) {
+                let other = other.clone();
+                // In a thread of its own: this one is in the middle of its write.
+                let thread = std::thread::spawn(move || run(&other, !backup_first));
+                thread.join().unwrap().unwrap();
+            }
+        });
+        run(&database, backup_first).unwrap_or_else(|error| panic!("backup first {backup_first}: {error}"));
+        faults.observe(Op(0), |_, _| ());
+        assert!(met.load(Ordering::Relaxed), "no piece was stored");
+        let expected = all(&database, table);
+        let fs = memory.crash(0);
+        restore(&fs, Path::new(BACKUPS), None, Path::new("/r"), Target::Latest, 3).unwrap();
+        let restored = Database::open(Arc::new(fs), Path::new("/r"), options()).unwrap();
+        assert_eq!(all(&restored, table), expected);
+    }
+}
