@@ -14,7 +14,7 @@ use crate::database::tests::*;
 use crate::database::{ArchiveOptions, BackupOptions, Database, Isolation, Options, RowUpdate, ScrubOptions};
 use crate::error::SqlState;
 use crate::fs::faulty::{Fault, Op, What};
-use crate::fs::{FaultyFs, Fs, MemoryFs, OpenMode};
+use crate::fs::{DiskFs, FaultyFs, Fs, MemoryFs, OpenMode};
 use crate::log::Position;
 use crate::types::Value;
 use std::path::{Path, PathBuf};
@@ -715,6 +715,28 @@ fn a_crash_during_a_restore_leaves_nothing_that_opens() {
                 Err(error) => assert_eq!(error.state(), SqlState("55000"), "operation {at}: {error}"),
             }
         }
+    }
+}
+
+/// Whatever the paths are called by.
+#[test]
+fn a_backup_into_the_data_directory_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let top = std::fs::canonicalize(folder.path()).unwrap();
+    std::os::unix::fs::symlink(top.join("data"), top.join("link")).unwrap();
+    let here = std::env::current_dir().unwrap();
+    let up: PathBuf = here.components().skip(1).map(|_| "..").collect();
+    let relative = up.join(top.strip_prefix("/").unwrap());
+    for data in [top.join("data"), relative.join("data")] {
+        let database = Database::open(Arc::new(DiskFs), &data, options()).unwrap();
+        let inside = ["data", "data/backups", "data/../data/new/backups", "link/backups", ".", "other/.."];
+        for (top, name) in inside.iter().flat_map(|name| [(&top, name), (&relative, name)]) {
+            let error = database.backup(&top.join(name), &CANCEL).expect_err(name);
+            assert_eq!(error.state(), SqlState::INVALID_PARAMETER_VALUE, "{name}: {error}");
+            assert!(error.message().contains("the data directory contain one another"), "{error}");
+        }
+        assert!(!data.join("backups").exists() && !data.join("new").exists(), "nothing was made");
+        database.backup(&top.join("data-backups"), &CANCEL).unwrap();
     }
 }
 
