@@ -314,7 +314,8 @@ fn every_other_file_of_a_newer_format_is_refused_by_name() {
     };
     let reads = "has format version 9; this version of Hither reads up to";
     let knows = "and this program knows";
-    let mut cases: Vec<(&Path, Vec<u8>, &dyn Fn() -> Result<(), Error>, &str)> = Vec::new();
+    type Asked<'a> = &'a dyn Fn() -> Result<(), Error>;
+    let mut cases: Vec<(&Path, Vec<u8>, Asked, &str)> = Vec::new();
     let sound = |path: &Path| std::fs::read(path).unwrap();
     cases.push((&manifest, version_at_8(&sound(&manifest)), &open, reads));
     cases.push((&table, footer(&sound(&table)), &open, reads));
