@@ -80,7 +80,7 @@ async fn dump(url: String) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// As psql does.
+/// As psql does; a failure shows what the server said.
 async fn load(client: &Client, script: &str) {
     let (mut statements, mut lines) = (String::new(), script.lines());
     while let Some(line) = lines.next() {
@@ -92,7 +92,7 @@ async fn load(client: &Client, script: &str) {
         client.batch_execute(&std::mem::take(&mut statements)).await.expect("definitions");
         let rows = lines.by_ref().take_while(|line| *line != "\\.").map(|line| format!("{line}\n"));
         let rows = bytes::Bytes::from(rows.collect::<String>());
-        let sink = client.copy_in(&format!("{copy} FROM stdin")).await.expect("a sink");
+        let sink = client.copy_in::<str, bytes::Bytes>(&format!("{copy} FROM stdin")).await.expect("a sink");
         let mut sink = std::pin::pin!(sink);
         sink.send(rows).await.expect("rows");
         sink.finish().await.expect("the rows are in");

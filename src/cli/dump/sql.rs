@@ -165,14 +165,15 @@ impl<W: Write> Dump<W> {
                 WHERE {OWN} AND l.lanname = 'sql' AND p.oid >= 16384"
             ))
             .await?;
-        let generated = self.numbers(
-            "SELECT a.adrelid, d.refobjid FROM pg_catalog.pg_depend d
+        let mut needs = self
+            .numbers(
+                "SELECT a.adrelid, d.refobjid FROM pg_catalog.pg_depend d
             JOIN pg_catalog.pg_attrdef a ON a.oid = d.objid
             JOIN pg_catalog.pg_attribute c ON c.attrelid = a.adrelid AND c.attnum = a.adnum
             WHERE d.classid = 'pg_catalog.pg_attrdef'::regclass
               AND d.refclassid = 'pg_catalog.pg_proc'::regclass AND c.attgenerated = 's'",
-        );
-        let mut needs = generated.await?;
+            )
+            .await?;
         needs.extend(
             self.numbers(
                 "SELECT objid, refobjid FROM pg_catalog.pg_depend
