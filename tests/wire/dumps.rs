@@ -28,9 +28,9 @@ ALTER TABLE early ADD COLUMN twice int GENERATED ALWAYS AS (doubled(a)) STORED;
 ALTER TABLE early ADD CONSTRAINT early_sound CHECK (doubled(a) < 1000);
 CREATE INDEX early_doubled ON early (doubled(a));
 CREATE TABLE late (id int GENERATED ALWAYS AS IDENTITY (START WITH 10 INCREMENT BY 5) PRIMARY KEY,
-    x int DEFAULT plus(1), y int DEFAULT shop.three(), e even);
+    x int DEFAULT plus(1, 2), y int DEFAULT shop.three(), e even);
 CREATE VIEW from_function AS SELECT smallest AS a FROM smallest();
-CREATE MATERIALIZED VIEW kept AS SELECT a, plus(a) AS more FROM early;
+CREATE MATERIALIZED VIEW kept AS SELECT a, plus(a, 1) AS more FROM early;
 CREATE INDEX kept_a ON kept (a);
 CREATE TABLE parts (k int, d int DEFAULT doubled(1)) PARTITION BY LIST (k);
 CREATE TABLE parts_1 PARTITION OF parts FOR VALUES IN (1);
