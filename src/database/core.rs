@@ -19,11 +19,12 @@ use crate::database::scrub::Scrubs;
 use crate::database::sequences::Sequences;
 use crate::database::snapshots::Snapshots;
 use crate::database::stamps::Stamps;
+use crate::database::vacuum;
 use crate::error::{Error, Result, SqlState};
 use crate::fs::Fs;
 use crate::locks::Locks;
 use crate::log::{Log, Position, Record, Seq, StorageId, TxnId};
-use crate::storage::{Store, folder};
+use crate::storage::{Rests, Store, folder};
 use crate::table::Table;
 
 /// The engine room. Locks are taken in the order of the fields.
@@ -41,8 +42,8 @@ pub struct Core {
     pub bitmaps: Bitmaps,
     /// Held while graphs are added to or replaced.
     pub indexing: Mutex<()>,
-    /// Held during a vacuum.
-    pub vacuuming: Mutex<()>,
+    /// Held during a vacuum: the tables whose last automatic one failed.
+    pub vacuuming: Mutex<Rests>,
     pub scrubs: Scrubs,
     pub archive: Archive,
     pub stamps: Stamps,
@@ -115,7 +116,7 @@ impl Core {
             generations: saved.generations,
             bitmaps: saved.bitmaps,
             indexing: Mutex::default(),
-            vacuuming: Mutex::default(),
+            vacuuming: Mutex::new(vacuum::rests()),
             scrubs: Scrubs::default(),
             archive: Archive::default(),
             stamps: Stamps::default(),

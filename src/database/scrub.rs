@@ -9,6 +9,9 @@
 //!   manifest   against the state in memory             written anew
 //! ```
 //!
+//! What cannot be read to its end or made again, for the disk is full say, is told as well, and the run goes on with the
+//! next: only a cancel ends it.
+//!
 //! A table that was damaged already when the database was opened is told by each run, and not read (`damaged.rs`).
 //!
 //! The first run begins when the database is opened. Until it is through a table, searches verify each vector when they
@@ -26,6 +29,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use crate::catalog::CATALOG_STORAGE;
 use crate::clock::Timestamp;
 use crate::database::Database;
 use crate::database::Holder;
@@ -126,6 +130,10 @@ const REPLACE_VECTOR: &str = "searches of the column are refused until the row i
 const WRITTEN_ANEW: &str = "written anew";
 const BUILT_ANEW: &str = "built anew; queries are answered exactly until then";
 const LET_GO: &str = "a checkpoint has let go of it";
+const NOT_MENDED: &str = "could not be written anew, as the server's log tells; the next run tries again";
+const NOT_LET_GO: &str =
+    "no checkpoint could let go of it, as the server's log tells; the next run tries again";
+const NOT_READ: &str = "not read to its end; the next run tries again";
 const KEPT: &str = "kept while a table is damaged; drop or restore that table";
 
 /// The one place of [`Scrub`], and when the next run is due.
@@ -170,8 +178,24 @@ impl Database {
         self.found(Some(&place), Kind::Graph, &file_of(error), error, BUILT_ANEW);
     }
 
+    /// An automatic vacuum met rows that cannot be read; it is told once, however often it is tried.
+    pub(super) fn found_in_vacuum(&self, name: &str, error: &Error) {
+        let file = file_of(error);
+        let known = |finding: &Finding| finding.kind == Kind::Rows && finding.file == file;
+        if is_rot(error)
+            && file.ends_with(".sst")
+            && !self.core().scrubs.state.lock().findings.iter().any(known)
+        {
+            self.note(Some(name), Kind::Rows, &file, error, RESTORE);
+        }
+    }
+
     fn found(&self, table: Option<&str>, kind: Kind, file: &str, error: &Error, action: &'static str) {
         log::error!("scrub: {}{error}; {action}", table.map(|name| format!("{name}: ")).unwrap_or_default());
+        self.note(table, kind, file, error, action);
+    }
+
+    fn note(&self, table: Option<&str>, kind: Kind, file: &str, error: &Error, action: &'static str) {
         let mut state = self.core().scrubs.state.lock();
         if state.findings.len() < FINDINGS_MAX {
             state.findings.push(Finding {
@@ -243,23 +267,64 @@ struct Run<'a> {
 impl Run<'_> {
     fn everything(&mut self) -> Result<()> {
         let core = self.database.core().clone();
-        if let Some(error) = core.store.scrub_manifest()? {
-            self.found(None, Kind::Manifest, "", &error, WRITTEN_ANEW);
-        }
-        self.catalog_rows()?;
+        self.part(None, Kind::Manifest, Run::manifest)?;
+        let catalog = "the catalogue";
+        self.part(Some(catalog), Kind::Rows, |run| run.tree(StorageId(CATALOG_STORAGE), catalog))?;
         let tables: Vec<Arc<Table>> = core.version.load().tables.values().cloned().collect();
         for table in &tables {
-            let name = table.state().definition.qualified_name();
-            self.tree(table.storage(), &name)?;
-            self.vectors(table, &name)?;
-            self.graphs(table, &name)?;
-            self.bitmaps(table, &name)?;
+            let name = &*table.state().definition.qualified_name();
+            self.part(Some(name), Kind::Rows, |run| run.tree(table.storage(), name))?;
+            self.part(Some(name), Kind::Vector, |run| run.vectors(table, name))?;
+            self.part(Some(name), Kind::Graph, |run| run.graphs(table, name))?;
+            self.part(Some(name), Kind::Bitmaps, |run| run.bitmaps(table, name))?;
         }
-        self.log()
+        self.part(None, Kind::Log, Run::log)
     }
 
-    fn catalog_rows(&mut self) -> Result<()> {
-        self.tree(StorageId(crate::catalog::CATALOG_STORAGE), "the catalogue")
+    /// What keeps a part from being read is a finding as well; an error ends the run.
+    fn part(
+        &mut self,
+        table: Option<&str>,
+        kind: Kind,
+        read: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        if let Some(error) = self.unless_canceled(read)? {
+            self.found(table, kind, &file_of(&error), &error, NOT_READ);
+        }
+        Ok(())
+    }
+
+    /// Does what may fail without ending the run; answers why it failed.
+    fn unless_canceled(&mut self, work: impl FnOnce(&mut Self) -> Result<()>) -> Result<Option<Error>> {
+        match work(self) {
+            Err(error) if error.state() == SqlState::QUERY_CANCELED => Err(error),
+            outcome => Ok(outcome.err()),
+        }
+    }
+
+    /// Does something about damage; answers `action`, or `not` when it fails, and the log tells why.
+    fn mend(
+        &mut self,
+        action: &'static str,
+        not: &'static str,
+        work: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<&'static str> {
+        Ok(match self.unless_canceled(work)? {
+            None => action,
+            Some(error) => {
+                log::error!("scrub: {error}");
+                not
+            }
+        })
+    }
+
+    fn manifest(&mut self) -> Result<()> {
+        let store = self.database.core().store.clone();
+        if let Some(error) = store.verify_manifest()? {
+            let action = self.mend(WRITTEN_ANEW, NOT_MENDED, |_| store.renew_manifest())?;
+            self.found(None, Kind::Manifest, &file_of(&error), &error, action);
+        }
+        Ok(())
     }
 
     fn tree(&mut self, storage: StorageId, name: &str) -> Result<()> {
@@ -271,12 +336,15 @@ impl Run<'_> {
             match damage.part {
                 Part::Rows => self.found(Some(name), Kind::Rows, &file, &damage.error, RESTORE),
                 Part::Filter(number) => {
-                    self.found(Some(name), Kind::Filter, &file, &damage.error, WRITTEN_ANEW);
-                    // One that was flushed since the last checkpoint can be exchanged after the next.
-                    if !store.rewrite(storage, number)? {
-                        self.database.checkpoint()?;
-                        store.rewrite(storage, number)?;
-                    }
+                    let action = self.mend(WRITTEN_ANEW, NOT_MENDED, |run| {
+                        // One that was flushed since the last checkpoint can be exchanged after the next.
+                        if !store.rewrite(storage, number)? {
+                            run.database.checkpoint()?;
+                            store.rewrite(storage, number)?;
+                        }
+                        Ok(())
+                    })?;
+                    self.found(Some(name), Kind::Filter, &file, &damage.error, action);
                 }
             }
         }
@@ -326,7 +394,8 @@ impl Run<'_> {
                         let place = format!("{name}, index {}", index.definition.name);
                         self.found(Some(&place), Kind::Graph, &file, &error, BUILT_ANEW);
                         if core.generations.note_damaged(oid, number, &index.finder) {
-                            self.build_anew(table, &index)?;
+                            // Where this fails, the indexer goes on with it.
+                            self.mend(BUILT_ANEW, BUILT_ANEW, |run| run.build_anew(table, &index))?;
                         }
                     }
                     Err(error) => return Err(error),
@@ -349,12 +418,10 @@ impl Run<'_> {
                 Err(error) if error.state() == SqlState::UNDEFINED_FILE => {}
                 Err(error) if is_rot(&error) => {
                     let file = path.display().to_string();
-                    self.found(Some(name), Kind::Bitmaps, &file, &error, WRITTEN_ANEW);
-                    core.bitmaps.note_damaged(table.storage(), error);
-                    // Where a damaged table allows none, an open reads the rows.
-                    if core.may_checkpoint().is_ok() {
-                        self.database.checkpoint()?;
-                    }
+                    core.bitmaps.note_damaged(table.storage(), error.clone());
+                    // Where there can be none, for the sake of a damaged table say, an open reads the rows.
+                    let action = self.mend(WRITTEN_ANEW, NOT_MENDED, |run| run.database.checkpoint())?;
+                    self.found(Some(name), Kind::Bitmaps, &file, &error, action);
                 }
                 Err(error) => return Err(error),
             }
@@ -383,9 +450,12 @@ impl Run<'_> {
                     self.found(None, Kind::Log, &file, &error, KEPT);
                     return Ok(());
                 }
-                self.found(None, Kind::Log, &file, &error, LET_GO);
-                core.log.rotate()?;
-                self.database.checkpoint()
+                let action = self.mend(LET_GO, NOT_LET_GO, |run| {
+                    core.log.rotate()?;
+                    run.database.checkpoint()
+                })?;
+                self.found(None, Kind::Log, &file, &error, action);
+                Ok(())
             }
             Err(error) => Err(error),
         }

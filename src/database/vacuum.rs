@@ -12,11 +12,12 @@
 //! [`Database::snapshots`] names it.
 //!
 //! Autovacuum does the same by itself, with PostgreSQL's rule: when a table has more obsolete versions than
-//! `threshold + scale_factor * rows`.
+//! `threshold + scale_factor * rows`. A table whose vacuum fails, for a block that rotted say, rests for longer and longer
+//! (`storage::Rests`) while the others have theirs.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::MutexGuard;
 
@@ -27,7 +28,21 @@ use crate::database::indexer::{discard, rebuild};
 use crate::database::{Database, HeldSnapshot};
 use crate::error::{Result, SqlState, check_cancel};
 use crate::log::{Seq, StorageId};
+use crate::storage::{Rests, is_damage};
 use crate::table::Table;
+
+/// A table whose automatic vacuum fails is tried again after so long, and in the end each so often: each try is a
+/// checkpoint, and reads most of what the table has on disk.
+const REST_MIN: Duration = Duration::from_secs(60);
+const REST_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// What a vacuum is ended with when the server stops.
+const ENDS: [SqlState; 2] = [SqlState::QUERY_CANCELED, SqlState::ADMIN_SHUTDOWN];
+
+/// Where no table rests yet.
+pub fn rests() -> Rests {
+    Rests::new(REST_MIN, REST_MAX)
+}
 
 /// When tables are vacuumed without being asked; the names and defaults are PostgreSQL's.
 #[derive(Clone, Debug)]
@@ -87,7 +102,7 @@ impl Database {
         let core = self.core();
         core.healthy()?;
         core.check_all_sound(|table| tables.contains(&table))?;
-        let _one = core.vacuuming.lock();
+        let mut rests = core.vacuuming.lock();
         let version = core.version.load_full();
         let wanted =
             |table: &&Arc<Table>| tables.is_empty() || tables.contains(&table.state().definition.oid);
@@ -128,13 +143,20 @@ impl Database {
             (done.slots_free, done.slots_held) = table.slot_counts();
             table.vacuumed(obsolete.min(done.obsolete.saturating_sub(done.slots_held)), horizon);
             done.bytes_after = self.relation_bytes(done.table).unwrap_or(0);
+            rests.ended(table.storage());
         }
         Ok(done)
     }
 
-    /// Vacuums the tables that are due.
+    /// Vacuums the tables that are due. One that fails is told, and rests.
     pub fn step_autovacuum(&self) -> Result<bool> {
+        self.step_autovacuum_at(Instant::now())
+    }
+
+    /// As [`Database::step_autovacuum`], at a time that is told.
+    pub(super) fn step_autovacuum_at(&self, now: Instant) -> Result<bool> {
         let core = self.core();
+        core.healthy()?;
         if core.may_checkpoint().is_err() {
             // Without one nothing is gained.
             return Ok(false);
@@ -147,13 +169,28 @@ impl Database {
                 && table.obsolete() as f64 > options.threshold as f64 + options.scale_factor * rows
         };
         let version = core.version.load_full();
-        let due: Vec<Oid> =
-            version.tables.values().filter(due).map(|table| table.state().definition.oid).collect();
-        for table in &due {
-            let done = match self.vacuum(&[*table], self.background().cancel()) {
+        let due: Vec<&Arc<Table>> = {
+            let mut rests = core.vacuuming.lock();
+            rests.keep(|id| version.tables.values().any(|table| table.storage() == id));
+            let rested = |table: &&Arc<Table>| !rests.rests(table.storage(), now);
+            version.tables.values().filter(due).filter(rested).collect()
+        };
+        for table in due {
+            let oid = table.state().definition.oid;
+            let done = match self.vacuum(&[oid], self.background().cancel()) {
                 // The server stops.
-                Err(error) if error.state() == SqlState::QUERY_CANCELED => return Ok(false),
-                done => done?,
+                Err(error) if ENDS.contains(&error.state()) => return Ok(false),
+                Err(error) => {
+                    let rest = core.vacuuming.lock().failed(table.storage(), is_damage(&error), now);
+                    let name = table.state().definition.qualified_name();
+                    log::error!(
+                        "the automatic vacuum of table \"{name}\" failed and will be tried again in {} s: {error}",
+                        rest.as_secs()
+                    );
+                    self.found_in_vacuum(&name, &error);
+                    continue;
+                }
+                Ok(done) => done,
             };
             for done in done {
                 log::info!(

@@ -8,7 +8,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{File, Fs, Map, OpenMode, WordMap, mapped};
+use super::{File, Fs, Map, OpenMode, WordMap, mapped, without_dots};
 use crate::error::{Error, Result, SqlState};
 
 /// Files of the operating system.
@@ -45,6 +45,27 @@ impl Fs for DiskFs {
             self.sync_dir(parent.unwrap_or(Path::new(".")))?;
         }
         Ok(())
+    }
+
+    fn resolve(&self, path: &Path) -> Result<PathBuf> {
+        let whole = std::path::absolute(path).map_err(failed("resolve", path))?;
+        let mut parts = whole.components();
+        loop {
+            let there = parts.as_path();
+            match fs::canonicalize(there) {
+                // What is not there is no link.
+                Ok(found) => {
+                    let missing = whole.strip_prefix(there).expect("a path begins with its parents");
+                    return Ok(without_dots(&found.join(missing)));
+                }
+                Err(error) if [ErrorKind::NotFound, ErrorKind::NotADirectory].contains(&error.kind()) => {
+                    if parts.next_back().is_none() {
+                        return Err(failed("resolve", path)(error));
+                    }
+                }
+                Err(error) => return Err(failed("resolve", path)(error)),
+            }
+        }
     }
 
     fn remove_dir_all(&self, path: &Path) -> Result<()> {

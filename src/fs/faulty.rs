@@ -292,6 +292,10 @@ impl Fs for FaultyFs {
         self.inner.exists(path)
     }
 
+    fn resolve(&self, path: &Path) -> Result<PathBuf> {
+        self.inner.resolve(path)
+    }
+
     fn sync_dir(&self, path: &Path) -> Result<()> {
         self.faults.pass(Op::SYNC_DIR, path)?;
         self.inner.sync_dir(path)

@@ -5,7 +5,7 @@
 //! to itself. `mapped.rs` holds the maps and the only unsafe code on files.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::Result;
@@ -70,10 +70,30 @@ pub trait Fs: Send + Sync + 'static {
     /// Names (not paths) of files and folders in `path`, sorted; a missing folder is an empty list.
     fn list(&self, path: &Path) -> Result<Vec<PathBuf>>;
     fn exists(&self, path: &Path) -> bool;
+    /// What the path means: two that lead to one place are the same. The path need not be there: of its parents those that
+    /// are count. Without links and a current folder, as here, the names decide.
+    fn resolve(&self, path: &Path) -> Result<PathBuf> {
+        Ok(without_dots(path))
+    }
     /// Makes the names in the folder durable.
     fn sync_dir(&self, path: &Path) -> Result<()>;
     /// Takes the advisory lock of a lock file until the guard is dropped; 55006 when another process holds it.
     fn lock(&self, path: &Path) -> Result<Box<dyn std::any::Any + Send + Sync>>;
+}
+
+/// The path without `.` and `..`: a parent is the name before it, which is right where no name is a link.
+fn without_dots(path: &Path) -> PathBuf {
+    let mut found = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if found.file_name().is_some() => drop(found.pop()),
+            // Above the root is the root.
+            Component::ParentDir if found.has_root() => {}
+            part => found.push(part),
+        }
+    }
+    found
 }
 
 /// An open file. Offsets and lengths are in bytes.

@@ -232,3 +232,38 @@ fn faults_strike_once_forever_or_stop_the_machine() {
     assert_eq!(contents(&inner.crash(1), "/d/a").unwrap(), b"last");
     assert!(faults.recent().last().unwrap().starts_with("write "));
 }
+
+#[test]
+fn a_path_is_resolved_as_far_as_it_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    // The folder of temporary files may be a link itself.
+    let top = std::fs::canonicalize(folder.path()).unwrap();
+    std::fs::create_dir_all(top.join("data/inner")).unwrap();
+    std::os::unix::fs::symlink(top.join("data"), top.join("link")).unwrap();
+    std::fs::write(top.join("file"), b"").unwrap();
+    let here = std::env::current_dir().unwrap();
+    let up: std::path::PathBuf = here.components().skip(1).map(|_| "..").collect();
+    let relative = up.join(top.strip_prefix("/").unwrap());
+    for fs in [&DiskFs as &dyn Fs, &TrialFs::new(Arc::new(DiskFs)), &*FaultyFs::new(MemoryFs::new()).0] {
+        let is_disk = fs.exists(&top.join("file"));
+        for (path, expected, on_disk_only) in [
+            ("data/inner", "data/inner", false),
+            ("data/./inner/../none/of/../it", "data/none/it", false),
+            ("none/../data", "data", false),
+            ("file/below", "file/below", false),
+            ("link", "data", true),
+            ("link/none/it", "data/none/it", true),
+            ("link/../data/inner", "data/inner", true),
+        ] {
+            if is_disk || !on_disk_only {
+                assert_eq!(fs.resolve(&top.join(path)).unwrap(), top.join(expected), "{path}");
+            }
+            if is_disk {
+                assert_eq!(fs.resolve(&relative.join(path)).unwrap(), top.join(expected), "relative: {path}");
+            }
+        }
+        assert_eq!(fs.resolve(Path::new("/../x")).unwrap(), Path::new("/x"));
+    }
+    assert_eq!(DiskFs.resolve(Path::new("none")).unwrap(), here.join("none"));
+    assert_eq!(memory().resolve(Path::new("a/./b/../c")).unwrap(), Path::new("a/c"));
+}

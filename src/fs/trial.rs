@@ -140,6 +140,10 @@ impl Fs for TrialFs {
         }
     }
 
+    fn resolve(&self, path: &Path) -> Result<PathBuf> {
+        self.base.resolve(path)
+    }
+
     fn sync_dir(&self, _path: &Path) -> Result<()> {
         Ok(())
     }

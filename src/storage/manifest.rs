@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use super::sstable::TableMeta;
 use crate::codec::{Reader, put_bytes, put_str, put_u32, put_u64, put_varint};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, SqlState};
 use crate::fs::{File, Fs, Lines, OpenMode};
 use crate::log::{Position, StorageId};
 
@@ -239,8 +239,14 @@ impl Manifest {
         if self.file.is_none() {
             return Ok(());
         }
-        let found = read(&*self.fs, &self.dir)?;
         let text = path(&self.dir, self.number);
+        let found = read(&*self.fs, &self.dir).map_err(|error| match error.state() {
+            // This program wrote it.
+            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => {
+                Error::corrupt(text.display(), 0, format_args!("a manifest of version {VERSION}"), "another")
+            }
+            _ => error,
+        })?;
         let found = found.ok_or_else(|| Error::corrupt(text.display(), 0, "a manifest", "none"))?;
         match found == (self.durable.clone(), self.number) {
             true => Ok(()),
@@ -363,12 +369,7 @@ pub fn read(fs: &dyn Fs, dir: &Path) -> Result<Option<(Durable, u64)>> {
     let file = fs.open(&path, OpenMode::Read)?;
     let mut bytes = vec![0; file.len()? as usize];
     file.read_exact_at(&mut bytes, 0)?;
-    let mut reader = Reader::new(&bytes).named(&text, 0);
-    let (magic, version) = (reader.take(8)?, reader.u32()?);
-    if magic != MAGIC || version != VERSION {
-        let found = format!("\"{}\" version {version}", magic.escape_ascii());
-        return Err(Error::corrupt(text, 0, format_args!("a manifest of version {VERSION}"), found));
-    }
+    check_header(&bytes, &text)?;
     let mut durable = Durable::default();
     let mut at = FILE_HEADER_BYTES;
     while at < bytes.len() as u64 {
@@ -396,6 +397,20 @@ pub fn read(fs: &dyn Fs, dir: &Path) -> Result<Option<(Durable, u64)>> {
         return Err(Error::corrupt(&text, at, "a record", "the end of the file"));
     }
     Ok(Some((durable, number)))
+}
+
+/// The version is looked at before anything else: a newer manifest (55000) may be laid out otherwise.
+fn check_header(bytes: &[u8], text: &str) -> Result<()> {
+    let mut reader = Reader::new(bytes).named(text, 0);
+    let (magic, version) = (reader.take(8)?, reader.u32()?);
+    if magic == MAGIC && version > VERSION {
+        return Err(Error::newer_format(text, version, VERSION));
+    }
+    if magic != MAGIC || version != VERSION {
+        let found = format!("\"{}\" version {version}", magic.escape_ascii());
+        return Err(Error::corrupt(text, 0, format_args!("a manifest of version {VERSION}"), found));
+    }
+    Ok(())
 }
 
 /// The record at `at` and where it ends, or `None` if there is no whole one.
@@ -430,6 +445,7 @@ pub fn describe(file: &dyn File, out: &mut Lines) -> Result<()> {
     file.read_exact_at(&mut bytes, 0)?;
     // A backup has it as `<position>.MANIFEST-<n>`.
     let number = text.rsplit_once(PREFIX).and_then(|(_, digits)| digits.parse().ok()).unwrap_or(1);
+    check_header(&bytes, &text)?;
     out(format!("manifest {number}"))?;
     let mut at = FILE_HEADER_BYTES;
     while at < bytes.len() as u64 {

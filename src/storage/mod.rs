@@ -41,6 +41,7 @@ mod version;
 
 pub use check::{Report, check};
 pub use checkpoint::{Checkpoint, Extra, Frozen};
+pub use compaction::Rests;
 pub use describe::describe;
 pub use image::{Image, TableFile, check_copies};
 pub use options::Options;

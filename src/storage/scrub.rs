@@ -67,17 +67,17 @@ impl Store {
         self.shared.rewrite(id, number)
     }
 
-    /// Reads the manifest and holds it against the state in memory; a damaged one is replaced, and the error says what
-    /// was wrong with it.
-    pub fn scrub_manifest(&self) -> Result<Option<Error>> {
-        let mut manifest = self.shared.manifest.lock();
-        match manifest.verify() {
-            Err(error) if error.state() == SqlState::DATA_CORRUPTED => {
-                manifest.renew()?;
-                Ok(Some(error))
-            }
+    /// Reads the manifest and holds it against the state in memory; answers what is wrong with a damaged one.
+    pub fn verify_manifest(&self) -> Result<Option<Error>> {
+        match self.shared.manifest.lock().verify() {
+            Err(error) if error.state() == SqlState::DATA_CORRUPTED => Ok(Some(error)),
             outcome => outcome.map(|()| None),
         }
+    }
+
+    /// Writes the manifest anew from the state in memory.
+    pub fn renew_manifest(&self) -> Result<()> {
+        self.shared.manifest.lock().renew()
     }
 }
 

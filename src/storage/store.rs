@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -26,6 +27,10 @@ use crate::log::{Position, Seq, StorageId};
 pub struct Store {
     pub(super) shared: Arc<Shared>,
 }
+
+/// A tree whose compaction fails is tried again after so long, and in the end each so often.
+const REST_MIN: Duration = Duration::from_secs(1);
+const REST_MAX: Duration = Duration::from_secs(300);
 
 /// Locks are taken in the order of the fields.
 pub(super) struct Shared {
@@ -102,7 +107,7 @@ impl Store {
         let shared = Shared {
             context,
             checkpointing: Mutex::default(),
-            compacting: Mutex::default(),
+            compacting: Mutex::new(compaction::Rests::new(REST_MIN, REST_MAX)),
             manifest: Mutex::new(manifest),
             trees: Mutex::new(Trees { live: trees, damaged, dropped: Vec::new() }),
             background: Mutex::default(),

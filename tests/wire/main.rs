@@ -1,13 +1,14 @@
 //! The wire as clients see it: a real server on a socket, in this process, over an in-memory file system.
 //!
 //! `calls` is the function call sub-protocol; `queries` and `copies` use tokio-postgres, as an application would; `frames` speaks raw bytes, also wrong ones;
-//! `mutated` sends what no client would; `notifications` has several clients at once, `databases` several databases, `encodings` clients of other encodings than UTF-8; `process` runs the binary itself.
+//! `mutated` sends what no client would; `notifications` has several clients at once, `databases` several databases, `dumps` what `hither dump` writes, `encodings` clients of other encodings than UTF-8; `process` runs the binary itself.
 
 #![cfg(feature = "server")]
 
 mod calls;
 mod copies;
 mod databases;
+mod dumps;
 mod encodings;
 mod frames;
 mod mutated;

@@ -2,15 +2,23 @@
 //!
 //! Everything is asked for in one REPEATABLE READ transaction through the catalogue, as any client could, and written in
 //! an order in which each statement finds what it needs. Relations are named with their schemas; types and operators are
-//! found in `public`, where the extension is:
+//! found in `public`, where the extension is. Defaults, conditions and the bodies of functions are stored as they were
+//! written, so the schemas behind it are searched as well:
 //!
 //! ```text
-//! schemas  types  sequences  tables  owners of sequences  functions  definitions
+//! schemas  types  sequences  domains                               definitions
+//! tables and functions, each behind what it needs  owners of sequences
 //! COPY ... FROM stdin  setval  large objects                       rows
-//! keys and checks  indexes  foreign keys                           faster, and safe, after the rows
-//! views and materialized views  comments
+//! keys and conditions  indexes  foreign keys                       faster, and safe, after the rows
+//! views and materialized views, each behind what it reads
+//! defaults and conditions that call functions  comments
 //! ```
+//!
+//! A body may read what comes later, or what calls the function: bodies are not checked while they are loaded, and what
+//! calls functions without need comes when all there is that bodies may read. A table needs a function of which it
+//! generates a column, a function the table whose rows it returns and the functions of its arguments' defaults.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{BufWriter, Write};
 
 use futures::{StreamExt, pin_mut};
@@ -23,6 +31,19 @@ use crate::error::{Error, Result};
 /// Schemas that are the server's own.
 const OWN: &str =
     "n.nspname NOT IN ('pg_catalog', 'information_schema', 'hither') AND n.nspname !~ '^pg_(toast|temp)'";
+
+/// The options of a sequence `q` of pg_sequence.
+const OPTIONS: &str = "' INCREMENT BY ' || q.seqincrement || ' MINVALUE ' || q.seqmin || ' MAXVALUE ' || q.seqmax \
+    || ' START WITH ' || q.seqstart || CASE WHEN q.seqcache > 1 THEN ' CACHE ' || q.seqcache ELSE '' END \
+    || CASE WHEN q.seqcycle THEN ' CYCLE' ELSE '' END";
+
+/// A subquery for the `objid` of what calls functions that are written in SQL, of what a system relation lists.
+fn calling(class: &str) -> String {
+    format!(
+        "(SELECT DISTINCT objid FROM pg_catalog.pg_depend WHERE classid = 'pg_catalog.{class}'::regclass
+        AND refclassid = 'pg_catalog.pg_proc'::regclass AND refobjid >= 16384)"
+    )
+}
 
 /// Writes the client's database to standard output.
 pub async fn run(client: Client, with_rows: bool) -> Result<()> {
@@ -53,7 +74,7 @@ struct Relation {
 impl<W: Write> Dump<W> {
     async fn all(&mut self, with_rows: bool) -> Result<()> {
         self.say("-- A database as SQL, written by `hither dump`. Load it with: psql -f FILE\n")?;
-        self.say("SET client_encoding = 'UTF8';\nSET standard_conforming_strings = on;\nSET search_path = public;\nSET timezone = 'UTC';")?;
+        self.say("SET client_encoding = 'UTF8';\nSET standard_conforming_strings = on;\nSET check_function_bodies = off;\nSET search_path = public;\nSET timezone = 'UTC';")?;
         self.each(
             "SELECT 'CREATE EXTENSION IF NOT EXISTS vector WITH SCHEMA ' || quote_ident(n.nspname) || ';'
             FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
@@ -63,6 +84,11 @@ impl<W: Write> Dump<W> {
         self.each(&format!(
             "SELECT 'CREATE SCHEMA ' || quote_ident(n.nspname) || ';' FROM pg_catalog.pg_namespace n
             WHERE {OWN} AND n.nspname <> 'public' ORDER BY n.nspname"
+        ))
+        .await?;
+        self.each(&format!(
+            "SELECT 'SET search_path = public, ' || string_agg(quote_ident(n.nspname), ', ' ORDER BY n.nspname) || ';'
+            FROM pg_catalog.pg_namespace n WHERE {OWN} AND n.nspname <> 'public' HAVING count(*) > 0"
         ))
         .await?;
         self.each(
@@ -83,24 +109,12 @@ impl<W: Write> Dump<W> {
         }
         // Their defaults may draw from sequences.
         self.domains().await?;
-        for table in of_kind(&["p", "r"]) {
-            self.table(table).await?;
-        }
-        for part in of_kind(&["P"]) {
-            self.partition(part).await?;
-        }
+        self.tables_and_functions(&relations).await?;
         self.each("SELECT 'ALTER SEQUENCE ' || d.objid::regclass || ' OWNED BY ' || d.refobjid::regclass || '.' || quote_ident(a.attname) || ';'
             FROM pg_catalog.pg_depend d
             JOIN pg_catalog.pg_class s ON s.oid = d.objid AND s.relkind = 'S'
             JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
             WHERE d.deptype = 'a' ORDER BY d.objid").await?;
-        self.each(&format!(
-            "SELECT pg_catalog.pg_get_functiondef(p.oid) || ';' FROM pg_catalog.pg_proc p
-            JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-            JOIN pg_catalog.pg_language l ON l.oid = p.prolang
-            WHERE {OWN} AND l.lanname = 'sql' AND p.oid >= 16384 ORDER BY p.oid"
-        ))
-        .await?;
         if with_rows {
             // Those of partitions are among their parents'.
             for table in of_kind(&["p", "r"]) {
@@ -114,12 +128,18 @@ impl<W: Write> Dump<W> {
             }
             self.large_objects().await?;
         }
-        // Rows that are there do not satisfy them.
-        self.each(&format!("SELECT 'ALTER DOMAIN ' || pg_catalog.format_type(t.oid, NULL) || ' ADD CONSTRAINT ' || quote_ident(c.conname) || ' ' || pg_catalog.pg_get_constraintdef(c.oid) || ';'
-            FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_type t ON t.oid = c.contypid
-            JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-            WHERE {OWN} AND NOT c.convalidated ORDER BY t.oid, c.conname")).await?;
-        self.constraints("c.contype IN ('p', 'u', 'c')").await?;
+        self.constraints("(c.contype IN ('p', 'u') OR c.contype = 'c' AND f.objid IS NULL)").await?;
+        self.indexes("c.relkind IN ('r', 'p')").await?;
+        self.constraints("c.contype = 'f'").await?;
+        self.views(&relations, with_rows).await?;
+        self.indexes("c.relkind = 'm'").await?;
+        self.constraints("c.contype = 'c' AND f.objid IS NOT NULL").await?;
+        self.late_domains().await?;
+        self.late_defaults(&relations).await?;
+        self.comments(&relations).await
+    }
+
+    async fn indexes(&mut self, which: &str) -> Result<()> {
         // Those of partitions after their parents', because they have names of their own.
         self.each(&format!("SELECT pg_catalog.pg_get_indexdef(i.indexrelid) || ';'
               || coalesce('\nALTER INDEX ' || h.inhparent::regclass || ' ATTACH PARTITION ' || i.indexrelid::regclass || ';', '')
@@ -127,17 +147,110 @@ impl<W: Write> Dump<W> {
             JOIN pg_catalog.pg_class c ON c.oid = i.indrelid
             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             LEFT JOIN pg_catalog.pg_inherits h ON h.inhrelid = i.indexrelid
-            WHERE {OWN} AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+            WHERE {OWN} AND {which} AND c.relpersistence <> 't'
               AND i.indexrelid NOT IN (SELECT conindid FROM pg_catalog.pg_constraint WHERE contype IN ('p', 'u'))
-            ORDER BY coalesce(h.inhparent, i.indexrelid), h.inhparent IS NOT NULL, i.indexrelid")).await?;
-        self.constraints("c.contype = 'f'").await?;
-        for view in of_kind(&["v", "m"]) {
-            self.view(view, with_rows).await?;
-        }
-        self.comments(&relations).await
+            ORDER BY coalesce(h.inhparent, i.indexrelid), h.inhparent IS NOT NULL, i.indexrelid")).await
     }
 
-    /// In the order in which they were made, so that views come after what they read.
+    /// Each behind what it needs, otherwise in the order in which they were made.
+    async fn tables_and_functions(&mut self, relations: &[Relation]) -> Result<()> {
+        let of_kind = |relation: &&Relation| ["p", "r", "P"].contains(&&*relation.kind);
+        let tables: BTreeMap<u32, &Relation> =
+            relations.iter().filter(of_kind).map(|table| (number(&table.oid), table)).collect();
+        let functions = self
+            .numbers(&format!(
+                "SELECT p.oid, p.oid FROM pg_catalog.pg_proc p
+                JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+                JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+                WHERE {OWN} AND l.lanname = 'sql' AND p.oid >= 16384"
+            ))
+            .await?;
+        let mut needs = self
+            .numbers(
+                "SELECT a.adrelid, d.refobjid FROM pg_catalog.pg_depend d
+            JOIN pg_catalog.pg_attrdef a ON a.oid = d.objid
+            JOIN pg_catalog.pg_attribute c ON c.attrelid = a.adrelid AND c.attnum = a.adnum
+            WHERE d.classid = 'pg_catalog.pg_attrdef'::regclass
+              AND d.refclassid = 'pg_catalog.pg_proc'::regclass AND c.attgenerated = 's'",
+            )
+            .await?;
+        needs.extend(
+            self.numbers(
+                "SELECT objid, refobjid FROM pg_catalog.pg_depend
+                WHERE classid = 'pg_catalog.pg_proc'::regclass AND refclassid = 'pg_catalog.pg_proc'::regclass",
+            )
+            .await?,
+        );
+        needs.extend(
+            self.numbers(
+                "SELECT d.objid, c.oid FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.reltype = d.refobjid
+                WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.refclassid = 'pg_catalog.pg_type'::regclass
+                  AND c.relkind IN ('r', 'p')",
+            )
+            .await?,
+        );
+        needs.extend(self.numbers("SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits").await?);
+        let all = tables.keys().copied().chain(functions.into_iter().map(|(function, _)| function));
+        for oid in in_order(all.collect(), &needs) {
+            match tables.get(&oid) {
+                Some(table) if table.kind == "P" => self.partition(table).await?,
+                Some(table) => self.table(table).await?,
+                None => {
+                    let definition = format!("SELECT pg_catalog.pg_get_functiondef({oid}) || ';'");
+                    self.each(&definition).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Each behind those that it reads.
+    async fn views(&mut self, relations: &[Relation], with_rows: bool) -> Result<()> {
+        let is_view = |relation: &&Relation| ["v", "m"].contains(&&*relation.kind);
+        let views: BTreeMap<u32, &Relation> =
+            relations.iter().filter(is_view).map(|view| (number(&view.oid), view)).collect();
+        let needs = self
+            .numbers(
+                "SELECT r.ev_class, d.refobjid FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
+                WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass",
+            )
+            .await?;
+        for oid in in_order(views.keys().copied().collect(), &needs) {
+            self.view(views[&oid], with_rows).await?;
+        }
+        Ok(())
+    }
+
+    /// Defaults and conditions that call functions, and conditions that rows do not satisfy which are there.
+    async fn late_domains(&mut self) -> Result<()> {
+        self.each(&format!("SELECT 'ALTER DOMAIN ' || pg_catalog.format_type(t.oid, NULL) || ' SET DEFAULT ' || t.typdefault || ';'
+            FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+            JOIN {} f ON f.objid = t.oid
+            WHERE {OWN} AND t.typtype = 'd' AND t.typdefault IS NOT NULL ORDER BY t.oid", calling("pg_type"))).await?;
+        self.each(&format!("SELECT 'ALTER DOMAIN ' || pg_catalog.format_type(t.oid, NULL) || ' ADD CONSTRAINT ' || quote_ident(c.conname) || ' ' || pg_catalog.pg_get_constraintdef(c.oid) || ';'
+            FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_type t ON t.oid = c.contypid
+            JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+            LEFT JOIN {} f ON f.objid = c.oid
+            WHERE {OWN} AND (NOT c.convalidated OR f.objid IS NOT NULL) ORDER BY t.oid, c.conname", calling("pg_constraint"))).await
+    }
+
+    /// Defaults of tables that call functions, then those that partitions do not share with their parents.
+    async fn late_defaults(&mut self, relations: &[Relation]) -> Result<()> {
+        self.each(&format!("SELECT 'ALTER TABLE ' || CASE c.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END || a.attrelid::regclass
+              || ' ALTER COLUMN ' || quote_ident(a.attname) || ' SET DEFAULT ' || pg_catalog.pg_get_expr(d.adbin, d.adrelid) || ';'
+            FROM pg_catalog.pg_attrdef d JOIN {} f ON f.objid = d.oid
+            JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+            JOIN pg_catalog.pg_class c ON c.oid = d.adrelid
+            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE {OWN} AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
+              AND a.attgenerated = '' ORDER BY c.oid, a.attnum", calling("pg_attrdef"))).await?;
+        for part in relations.iter().filter(|relation| relation.kind == "P") {
+            self.defaults_of_partition(part).await?;
+        }
+        Ok(())
+    }
+
+    /// In the order in which they were made.
     async fn relations(&self) -> Result<Vec<Relation>> {
         // A sequence of an identity column comes with the column.
         let rows = self.ask(&format!("SELECT c.oid, CASE WHEN d.deptype = 'i' THEN 'I' WHEN c.relispartition THEN 'P' ELSE c.relkind::text END, c.oid::regclass::text
@@ -227,15 +340,17 @@ impl<W: Write> Dump<W> {
         Ok(())
     }
 
-    /// CREATE DOMAIN, with conditions and comments.
+    /// CREATE DOMAIN, with comments and what calls no function.
     async fn domains(&mut self) -> Result<()> {
         self.each(&format!("SELECT 'CREATE DOMAIN ' || pg_catalog.format_type(t.oid, NULL) || ' AS '
               || pg_catalog.format_type(t.typbasetype, t.typtypmod)
-              || coalesce(' DEFAULT ' || t.typdefault, '') || CASE WHEN t.typnotnull THEN ' NOT NULL' ELSE '' END
+              || CASE WHEN f.objid IS NULL THEN coalesce(' DEFAULT ' || t.typdefault, '') ELSE '' END || CASE WHEN t.typnotnull THEN ' NOT NULL' ELSE '' END
               || coalesce((SELECT string_agg(' CONSTRAINT ' || quote_ident(c.conname) || ' ' || pg_catalog.pg_get_constraintdef(c.oid), '' ORDER BY c.conname)
-                  FROM pg_catalog.pg_constraint c WHERE c.contypid = t.oid AND c.convalidated), '') || ';'
+                  FROM pg_catalog.pg_constraint c LEFT JOIN {} f ON f.objid = c.oid
+                  WHERE c.contypid = t.oid AND c.convalidated AND f.objid IS NULL), '') || ';'
             FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-            WHERE {OWN} AND t.typtype = 'd' ORDER BY t.oid")).await?;
+            LEFT JOIN {} f ON f.objid = t.oid
+            WHERE {OWN} AND t.typtype = 'd' ORDER BY t.oid", calling("pg_constraint"), calling("pg_type"))).await?;
         self.each(&format!("SELECT 'COMMENT ON DOMAIN ' || pg_catalog.format_type(t.oid, NULL) || ' IS ' || quote_literal(d.description) || ';'
             FROM pg_catalog.pg_description d JOIN pg_catalog.pg_type t ON t.oid = d.objoid
             JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
@@ -243,9 +358,13 @@ impl<W: Write> Dump<W> {
     }
 
     async fn sequence(&mut self, sequence: &Relation) -> Result<()> {
-        self.each(&format!("SELECT 'CREATE SEQUENCE {} AS ' || pg_catalog.format_type(seqtypid, NULL) || ' INCREMENT BY ' || seqincrement
-              || ' MINVALUE ' || seqmin || ' MAXVALUE ' || seqmax || ' START WITH ' || seqstart || CASE WHEN seqcache > 1 THEN ' CACHE ' || seqcache ELSE '' END || CASE WHEN seqcycle THEN ' CYCLE;' ELSE ';' END
-            FROM pg_catalog.pg_sequence WHERE seqrelid = {}", doubled(&sequence.name), sequence.oid)).await
+        self.each(&format!(
+            "SELECT 'CREATE SEQUENCE {} AS ' || pg_catalog.format_type(q.seqtypid, NULL) || {OPTIONS} || ';'
+            FROM pg_catalog.pg_sequence q WHERE q.seqrelid = {}",
+            doubled(&sequence.name),
+            sequence.oid
+        ))
+        .await
     }
 
     async fn table(&mut self, table: &Relation) -> Result<()> {
@@ -255,12 +374,17 @@ impl<W: Write> Dump<W> {
               || CASE WHEN a.attgenerated = 's' THEN ' GENERATED ALWAYS AS (' || pg_catalog.pg_get_expr(d.adbin, d.adrelid) || ') STORED'
                       WHEN a.attidentity = 'a' THEN ' GENERATED ALWAYS AS IDENTITY'
                       WHEN a.attidentity = 'd' THEN ' GENERATED BY DEFAULT AS IDENTITY'
-                      WHEN d.adbin IS NOT NULL THEN ' DEFAULT ' || pg_catalog.pg_get_expr(d.adbin, d.adrelid)
+                      WHEN d.adbin IS NOT NULL AND f.objid IS NULL THEN ' DEFAULT ' || pg_catalog.pg_get_expr(d.adbin, d.adrelid)
                       ELSE '' END
-              || CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END
+              || coalesce(i.options, '') || CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END
             FROM pg_catalog.pg_attribute a
             LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-            WHERE a.attrelid = {} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum", table.oid)).await?;
+            LEFT JOIN {} f ON f.objid = d.oid
+            LEFT JOIN (SELECT x.refobjsubid, ' (SEQUENCE NAME ' || q.seqrelid::regclass || {OPTIONS} || ')' AS options
+                FROM pg_catalog.pg_depend x JOIN pg_catalog.pg_sequence q ON q.seqrelid = x.objid
+                WHERE x.deptype = 'i' AND x.refobjid = {}) i ON i.refobjsubid = a.attnum
+            WHERE a.attrelid = {} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
+            calling("pg_attrdef"), table.oid, table.oid)).await?;
         let kept = self
             .ask(&format!("SELECT relpersistence, array_to_string(reloptions, ',') FROM pg_catalog.pg_class WHERE oid = {}", table.oid))
             .await?;
@@ -282,7 +406,7 @@ impl<W: Write> Dump<W> {
         self.say(&format!("CREATE {kind} {} (\n{columns}\n){with};", table.name))
     }
 
-    /// A partition, and the defaults that it does not share with its parent.
+    /// A partition, with the defaults of its parent.
     async fn partition(&mut self, part: &Relation) -> Result<()> {
         self.each(&format!(
             "SELECT 'CREATE ' || CASE c.relpersistence WHEN 'u' THEN 'UNLOGGED TABLE ' ELSE 'TABLE ' END || c.oid::regclass || ' PARTITION OF ' || i.inhparent::regclass || ' '
@@ -291,7 +415,10 @@ impl<W: Write> Dump<W> {
             WHERE c.oid = {}",
             part.oid
         ))
-        .await?;
+        .await
+    }
+
+    async fn defaults_of_partition(&mut self, part: &Relation) -> Result<()> {
         self.each(&format!("SELECT 'ALTER TABLE ONLY ' || a.attrelid::regclass || ' ALTER COLUMN ' || quote_ident(a.attname)
               || CASE WHEN d.adbin IS NULL THEN ' DROP DEFAULT;' ELSE ' SET DEFAULT ' || pg_catalog.pg_get_expr(d.adbin, d.adrelid) || ';' END
             FROM pg_catalog.pg_attribute a
@@ -331,6 +458,7 @@ impl<W: Write> Dump<W> {
             FROM {}", doubled(&sequence.name), sequence.name)).await
     }
 
+    /// `f` is NULL for a condition that calls no function.
     async fn constraints(&mut self, which: &str) -> Result<()> {
         // Partitions have keys by names of their own, and the rest from their parents.
         self.each(&format!("SELECT 'ALTER TABLE ' || CASE WHEN r.relkind = 'p' AND c.contype NOT IN ('p', 'u') THEN '' ELSE 'ONLY ' END
@@ -341,8 +469,9 @@ impl<W: Write> Dump<W> {
             JOIN pg_catalog.pg_class r ON r.oid = c.conrelid AND r.relpersistence <> 't'
             JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
             LEFT JOIN pg_catalog.pg_inherits h ON h.inhrelid = c.conindid AND c.contype IN ('p', 'u')
+            LEFT JOIN {} f ON f.objid = c.oid
             WHERE {OWN} AND {which} AND (NOT r.relispartition OR c.contype IN ('p', 'u'))
-            ORDER BY CASE WHEN c.conparentid = 0 THEN c.oid ELSE c.conparentid END, c.conparentid <> 0, c.oid")).await
+            ORDER BY CASE WHEN c.conparentid = 0 THEN c.oid ELSE c.conparentid END, c.conparentid <> 0, c.oid", calling("pg_constraint"))).await
     }
 
     async fn view(&mut self, view: &Relation, with_rows: bool) -> Result<()> {
@@ -359,7 +488,25 @@ impl<W: Write> Dump<W> {
         .await
     }
 
+    /// Those of relations, of their parts and of what is in no relation; types and large objects have theirs where they are.
     async fn comments(&mut self, relations: &[Relation]) -> Result<()> {
+        self.each(&format!("SELECT 'COMMENT ON SCHEMA ' || quote_ident(n.nspname) || ' IS ' || quote_literal(d.description) || ';'
+            FROM pg_catalog.pg_description d JOIN pg_catalog.pg_namespace n ON n.oid = d.objoid
+            WHERE {OWN} AND d.classoid = 'pg_catalog.pg_namespace'::regclass ORDER BY n.nspname")).await?;
+        self.each(&format!("SELECT 'COMMENT ON FUNCTION ' || quote_ident(n.nspname) || '.' || quote_ident(p.proname) || '('
+              || pg_catalog.pg_get_function_identity_arguments(p.oid) || ') IS ' || quote_literal(d.description) || ';'
+            FROM pg_catalog.pg_description d JOIN pg_catalog.pg_proc p ON p.oid = d.objoid
+            JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+            WHERE {OWN} AND d.classoid = 'pg_catalog.pg_proc'::regclass AND p.oid >= 16384 ORDER BY p.oid")).await?;
+        self.each(&format!("SELECT 'COMMENT ON INDEX ' || c.oid::regclass || ' IS ' || quote_literal(d.description) || ';'
+            FROM pg_catalog.pg_description d JOIN pg_catalog.pg_class c ON c.oid = d.objoid AND c.relkind IN ('i', 'I')
+            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE {OWN} AND d.classoid = 'pg_catalog.pg_class'::regclass AND c.relpersistence <> 't' ORDER BY c.oid")).await?;
+        self.each(&format!("SELECT 'COMMENT ON CONSTRAINT ' || quote_ident(c.conname) || ' ON ' || r.oid::regclass || ' IS ' || quote_literal(d.description) || ';'
+            FROM pg_catalog.pg_description d JOIN pg_catalog.pg_constraint c ON c.oid = d.objoid
+            JOIN pg_catalog.pg_class r ON r.oid = c.conrelid AND r.relpersistence <> 't'
+            JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
+            WHERE {OWN} AND d.classoid = 'pg_catalog.pg_constraint'::regclass ORDER BY c.oid")).await?;
         for relation in relations {
             let kind = match &*relation.kind {
                 "r" | "p" | "P" => "TABLE",
@@ -412,6 +559,12 @@ impl<W: Write> Dump<W> {
         Ok(())
     }
 
+    /// Pairs of oids.
+    async fn numbers(&self, query: &str) -> Result<Vec<(u32, u32)>> {
+        let rows = self.ask(query).await?;
+        Ok(rows.iter().map(|row| (number(&cell(row, 0)), number(&cell(row, 1)))).collect())
+    }
+
     async fn ask(&self, query: &str) -> Result<Vec<SimpleQueryRow>> {
         let messages =
             self.client.simple_query(query).await.map_err(|error| wrap(error).context(query.to_owned()))?;
@@ -432,6 +585,36 @@ fn cell(row: &SimpleQueryRow, at: usize) -> String {
     row.get(at).unwrap_or_default().to_owned()
 }
 
+/// An oid as the server writes it.
+fn number(oid: &str) -> u32 {
+    oid.parse().unwrap_or_default()
+}
+
+/// `all` from the smallest, but each behind those of them that it needs; a circle begins with its smallest.
+fn in_order(mut all: Vec<u32>, needs: &[(u32, u32)]) -> Vec<u32> {
+    all.sort_unstable();
+    let mut left: BTreeSet<u32> = all.iter().copied().collect();
+    let mut needed: HashMap<u32, Vec<u32>> = HashMap::new();
+    for (who, what) in needs {
+        needed.entry(*who).or_default().push(*what);
+    }
+    needed.values_mut().for_each(|what| what.sort_unstable_by(|a, b| b.cmp(a)));
+    let mut done = Vec::with_capacity(all.len());
+    for first in all {
+        // Its needs, and theirs, lie above what waits for them.
+        let mut open = vec![(first, false)];
+        while let Some((one, is_ready)) = open.pop() {
+            if is_ready {
+                done.push(one);
+            } else if left.remove(&one) {
+                open.push((one, true));
+                open.extend(needed.get(&one).into_iter().flatten().map(|what| (*what, false)));
+            }
+        }
+    }
+    done
+}
+
 /// For a place between quotes.
 fn doubled(name: &str) -> String {
     name.replace('\'', "''")
@@ -439,4 +622,20 @@ fn doubled(name: &str) -> String {
 
 fn failed(error: std::io::Error) -> Error {
     Error::io("write", "standard output", &error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_order;
+
+    #[test]
+    fn each_comes_behind_what_it_needs() {
+        assert_eq!(in_order(vec![3, 1, 2], &[]), [1, 2, 3]);
+        assert_eq!(in_order(vec![1, 2, 3, 4], &[(1, 3), (3, 4), (2, 1)]), [4, 3, 1, 2]);
+        // What is not among them is there already.
+        assert_eq!(in_order(vec![1, 2], &[(1, 9), (9, 2), (1, 2)]), [2, 1]);
+        assert_eq!(in_order(vec![1, 2, 3], &[(1, 2), (2, 3), (3, 1), (2, 2)]), [3, 2, 1]);
+        let chain: Vec<(u32, u32)> = (1..100_000).map(|n| (n, n + 1)).collect();
+        assert_eq!(in_order((1..=100_000).collect(), &chain), (1..=100_000).rev().collect::<Vec<_>>());
+    }
 }

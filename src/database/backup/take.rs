@@ -97,8 +97,10 @@ impl Database {
         }
         // What is restored from it would not have that table, and nobody would look for it in an older one.
         core.check_all_sound(|_| true)?;
-        let home = core.options.home.as_ref().unwrap_or(&core.dir);
-        if to.starts_with(home) || home.starts_with(to) {
+        // By what they mean: one may be relative, or lead through a link.
+        let home = core.fs.resolve(core.options.home.as_ref().unwrap_or(&core.dir))?;
+        let target = core.fs.resolve(to)?;
+        if target.starts_with(&home) || home.starts_with(&target) {
             let message = format!("\"{}\" and the data directory contain one another", to.display());
             return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message).hint("Name another folder."));
         }

@@ -7,10 +7,12 @@ use std::path::PathBuf;
 
 use super::vacuum::{create_index, load, update};
 use super::*;
+use crate::database::backup::Target;
 use crate::database::control::FORMAT_VERSION;
 use crate::database::{ArchiveOptions, Cluster};
 use crate::error::SqlState;
 use crate::fs::{DiskFs, OpenMode};
+use crate::log::Position;
 use crate::types::Sparsevec;
 
 pub fn folder() -> PathBuf {
@@ -258,6 +260,165 @@ fn a_file_of_a_newer_format_is_refused_by_name() {
         std::fs::write(path, &sound).unwrap();
         assert_eq!(super::all(&open().unwrap(), table).len(), 60);
     }
+}
+
+/// Those that are refused by the version alone, before any checksum, a sorted table, whose checksum has its place in it,
+/// and the log, which has no version.
+#[test]
+fn every_other_file_of_a_newer_format_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    write_cluster(folder.path());
+    let [data, backups, archive] = ["data", "backups", "archive"].map(|name| folder.path().join(name));
+    let fs: Arc<dyn Fs> = Arc::new(DiskFs);
+    let open = || Cluster::open(fs.clone(), &data, small()).map(drop);
+    let restored = folder.path().join("restored");
+    let restoring = || {
+        let outcome =
+            crate::database::backup::restore(&DiskFs, &backups, Some(&archive), &restored, Target::Latest, 7);
+        let made = restored.join("CONTROL").exists();
+        let _ = std::fs::remove_dir_all(&restored);
+        assert_eq!(outcome.is_ok(), made);
+        outcome.map(drop)
+    };
+    let first_of = |folder: &Path, what: &dyn Fn(&str) -> bool| {
+        let mut all = files(folder);
+        all.sort();
+        all.into_iter().find(|path| what(&path.file_name().unwrap().to_string_lossy())).unwrap()
+    };
+    let manifest = first_of(&data, &|name| name.starts_with("MANIFEST-"));
+    let table = first_of(&data.join("tables"), &|name| name.ends_with(".sst"));
+    // The one that the newest backup needs.
+    let piece = files(&archive).into_iter().max().unwrap();
+    let base = first_of(&backups, &|name| name.ends_with(".base"));
+    let list = data.join("DATABASES");
+    let version_at_8 = |sound: &[u8]| {
+        let mut bytes = sound.to_vec();
+        bytes[8..12].copy_from_slice(&9u32.to_le_bytes());
+        bytes
+    };
+    let number = |part: &std::ffi::OsStr| part.to_string_lossy().parse::<u64>().unwrap();
+    let footer = |sound: &[u8]| {
+        let mut bytes = sound.to_vec();
+        let at = bytes.len() - 64;
+        bytes[at + 44..at + 48].copy_from_slice(&9u32.to_le_bytes());
+        let storage = number(table.parent().unwrap().file_name().unwrap());
+        let place = [storage.to_le_bytes(), number(table.file_stem().unwrap()).to_le_bytes()].concat();
+        let sum = crc32c::crc32c_append(crc32c::crc32c(&place), &bytes[at..at + 48]);
+        bytes[at + 48..at + 52].copy_from_slice(&sum.to_le_bytes());
+        bytes
+    };
+    let json = |sound: &[u8]| {
+        let text = std::str::from_utf8(sound).unwrap().replace("\"format\": 1", "\"format\": 9");
+        let text = text.trim_end().rsplit_once('\n').unwrap().0.to_owned();
+        format!("{text}\n{:08x}\n", crc32c::crc32c(text.as_bytes())).into_bytes()
+    };
+    let reads = "has format version 9; this version of Hither reads up to";
+    let knows = "and this program knows";
+    type Asked<'a> = &'a dyn Fn() -> Result<(), Error>;
+    let mut cases: Vec<(&Path, Vec<u8>, Asked, &str)> = Vec::new();
+    let sound = |path: &Path| std::fs::read(path).unwrap();
+    cases.push((&manifest, version_at_8(&sound(&manifest)), &open, reads));
+    cases.push((&table, footer(&sound(&table)), &open, reads));
+    cases.push((&list, version_at_8(&sound(&list)), &open, knows));
+    cases.push((&piece, version_at_8(&sound(&piece)), &restoring, knows));
+    cases.push((&base, json(&sound(&base)), &restoring, knows));
+    for (path, newer, asked, words) in cases {
+        let sound = sound(path);
+        asked().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        std::fs::write(path, &newer).unwrap();
+        let error = asked().err().unwrap_or_else(|| panic!("{} of version 9 is taken", path.display()));
+        assert_eq!(error.state(), SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, "{error}");
+        let (message, name) = (error.message(), path.display().to_string());
+        assert!(message.contains(&name) && message.contains('9') && message.contains(words), "{error}");
+        assert!(std::fs::read(path).unwrap() == newer, "{name} is as it was");
+        if path != base {
+            assert_eq!(lines(path).unwrap_err().message(), message);
+        }
+        std::fs::write(path, &sound).unwrap();
+        asked().unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+    // What would be the next version of the log.
+    let log = first_of(&data.join("log"), &|name| name.ends_with(".log"));
+    let mut bytes = sound(&log);
+    bytes[7] = b'2';
+    std::fs::write(&log, &bytes).unwrap();
+    let error = open().unwrap_err();
+    assert_eq!(error.state(), SqlState::DATA_CORRUPTED, "{error}");
+    assert!(error.message().starts_with(&format!("{} is damaged at offset 0", log.display())), "{error}");
+    // It is CONTROL that tells a newer one.
+    let control = data.join("CONTROL");
+    std::fs::write(&control, version_at_8(&sound(&control))).unwrap();
+    assert_eq!(open().unwrap_err().state(), SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE);
+}
+
+/// The databases, the backups and the archive that are kept beside the directory of the present format.
+fn kept() -> PathBuf {
+    folder().join(format!("{FORMAT_VERSION}-cluster"))
+}
+
+/// [`everything`], a second backup, and commits that only the archive has.
+fn write_cluster(folder: &Path) {
+    everything(folder);
+    let archive = ArchiveOptions { dir: Some(folder.join("archive")), ..ArchiveOptions::default() };
+    let options = Options { archive, ..small() };
+    let cluster = Cluster::open(Arc::new(DiskFs), &folder.join("data"), options).unwrap();
+    let (main, shop) = (cluster.main(), cluster.members().remove(1).database.unwrap());
+    let graph = main.catalog().table("public", "t").unwrap().oid;
+    let table = create_t(&shop);
+    load(&shop, table, 0..30, "shop");
+    update(main, graph, 0..10, "second", false);
+    main.backup(&folder.join("backups"), &AtomicBool::new(false)).unwrap();
+    super::vacuum::delete(main, graph, 20..25);
+    load(main, graph, 100..110, "third");
+    // Only whole segments go into an archive.
+    main.core().log.rotate().unwrap();
+    while main.step_archiver().unwrap() {}
+    cluster.close().unwrap();
+    drop(cluster);
+    for path in files(folder) {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if name == "LOCK" || name.starts_with("spare-") || name == "DATABASES.new" {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+}
+
+/// Databases, backups and an archive of this format, as its program wrote them first: the databases open, and what is
+/// restored of each backup is what was there.
+#[test]
+fn databases_and_backups_that_were_kept_open_and_are_restored() {
+    if let Some(dir) = std::env::var_os("HITHER_FORMAT") {
+        write_cluster(&Path::new(&dir).with_file_name(format!("{FORMAT_VERSION}-cluster")));
+    }
+    let copied = tempfile::tempdir().unwrap();
+    copy(&kept(), copied.path());
+    let fs: Arc<dyn Fs> = Arc::new(DiskFs);
+    let cluster = Cluster::open(fs.clone(), &copied.path().join("data"), small()).unwrap();
+    let members = cluster.members();
+    assert_eq!(members.iter().map(|member| &*member.name).collect::<Vec<_>>(), ["postgres", "shop"]);
+    let rows_of =
+        |database: &Arc<Database>| all(database, database.catalog().table("public", "t").unwrap().oid);
+    assert_eq!(rows_of(cluster.main()), written());
+    let shop = members[1].database.as_ref().unwrap();
+    assert_eq!(rows_of(shop), (0..30).map(|id| (id, "shop".to_owned())).collect::<Vec<_>>());
+    shop.check().unwrap();
+    cluster.main().check().unwrap();
+    let (backups, archive) = (copied.path().join("backups"), copied.path().join("archive"));
+    let bases = crate::database::backup::repository::bases(&DiskFs, &backups).unwrap();
+    assert_eq!(bases.len(), 2);
+    let restored = |name: &str, target: Target| {
+        let to = copied.path().join(name);
+        crate::database::backup::restore(&DiskFs, &backups, Some(&archive), &to, target, 7).unwrap();
+        let database = Database::open(fs.clone(), &to, small()).unwrap();
+        database.check().unwrap();
+        rows_of(&database)
+    };
+    assert_eq!(restored("latest", Target::Latest), written());
+    let first =
+        |name: fn(i64) -> &'static str| (0..60).map(|id| (id, name(id).to_owned())).collect::<Vec<_>>();
+    let last = |base: usize| Target::Position(Position(bases[base].last));
+    assert_eq!(restored("first", last(0)), first(|_| "first"));
+    assert_eq!(restored("second", last(1)), first(|id| if id < 10 { "second" } else { "first" }));
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

@@ -10,6 +10,8 @@ use crate::error::SqlState;
 use crate::fs::faulty::{Fault, Op, What};
 use crate::fs::{FaultyFs, OpenMode};
 
+/// What is told of damage that was mended.
+const WRITTEN_ANEW: &str = "written anew";
 static CANCEL: AtomicBool = AtomicBool::new(false);
 
 /// 400 rows in sorted tables, a segment and a graph generation, reopened.
@@ -24,7 +26,7 @@ fn sample() -> (Arc<MemoryFs>, Arc<Database>, Oid) {
     (fs, database, table)
 }
 
-fn files(fs: &MemoryFs, folder: &Path, ending: &str) -> Vec<std::path::PathBuf> {
+pub fn files(fs: &MemoryFs, folder: &Path, ending: &str) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     for name in fs.list(folder).unwrap() {
         let path = folder.join(name);
@@ -37,7 +39,7 @@ fn files(fs: &MemoryFs, folder: &Path, ending: &str) -> Vec<std::path::PathBuf> 
     found
 }
 
-fn flip(fs: &MemoryFs, path: &Path, at: u64) {
+pub fn flip(fs: &MemoryFs, path: &Path, at: u64) {
     let file = fs.open(path, OpenMode::ReadWrite).unwrap();
     let mut byte = [0];
     file.read_exact_at(&mut byte, at).unwrap();
@@ -177,10 +179,13 @@ fn damage_in_the_log_and_the_manifest_is_left_behind() {
     flip(&fs, &path, at as u64);
     assert_eq!(kinds(&database), [Kind::Log]);
     assert!(found(&database).is_empty(), "a checkpoint has let go of it");
-    let manifest = files(&fs, Path::new("/db"), "MANIFEST").remove(0);
-    flip(&fs, &manifest, 30);
-    assert_eq!(kinds(&database), [Kind::Manifest]);
-    assert!(found(&database).is_empty());
+    // Also the version: a newer one cannot be meant.
+    for at in [30, 9] {
+        let manifest = files(&fs, Path::new("/db"), "MANIFEST").remove(0);
+        flip(&fs, &manifest, at);
+        assert_eq!(kinds(&database), [Kind::Manifest]);
+        assert!(found(&database).is_empty());
+    }
     assert_eq!(all(&database, table), expected);
     drop(database);
     for seed in [0, 1] {
@@ -291,6 +296,98 @@ fn a_graph_that_rotted_is_not_saved_as_a_sound_one() {
     database.close().unwrap();
     drop(database);
     let database = open(&fs);
+    assert!(found(&database).is_empty());
+    database.check().unwrap();
+}
+
+/// Two tables, each with three sorted tables in level 0: a filter of one is damaged and the rows of another, so that the
+/// first cannot be written anew. The run reads on to the end of the log.
+#[test]
+fn what_cannot_be_mended_does_not_end_the_run() {
+    let (fs, database) = fresh();
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    let tables = [create_u(&mut txn, "t"), create_u(&mut txn, "u")];
+    txn.commit().unwrap();
+    for round in 0..3 {
+        for table in tables {
+            load(&database, table, 100 * round..100 * round + 100, "first");
+        }
+        database.checkpoint().unwrap();
+    }
+    load(&database, tables[0], 1_000..1_010, "later");
+    let folder = |table: Oid| {
+        let storage = database.core().version.load().tables[&table].storage();
+        Path::new("/db/tables").join(storage.0.to_string())
+    };
+    for table in tables {
+        let paths = files(&fs, &folder(table), ".sst");
+        assert!(paths.len() >= 3, "{paths:?}");
+        flip(&fs, &paths[0], filter_at(&fs, &paths[0]) + 20);
+        flip(&fs, &paths[1], 30);
+    }
+    let log = files(&fs, Path::new("/db/log"), ".log").into_iter().find_map(|path| {
+        let file = fs.open(&path, OpenMode::Read).unwrap();
+        let mut bytes = vec![0; file.len().unwrap() as usize];
+        file.read_exact_at(&mut bytes, 0).unwrap();
+        bytes.windows(5).position(|window| window == b"later").map(|at| (path, at as u64))
+    });
+    let (log, at) = log.expect("the rows are in the log");
+    flip(&fs, &log, at);
+    let told = |findings: &[Finding]| {
+        let mut told: Vec<_> = findings
+            .iter()
+            .map(|finding| (finding.table.clone().unwrap_or_default(), finding.kind.name(), finding.action))
+            .collect();
+        told.sort_unstable();
+        told
+    };
+    let not = "could not be written anew, as the server's log tells; the next run tries again";
+    let restore = "restore the table from a backup";
+    let mut expected = vec![(String::new(), "log", "a checkpoint has let go of it")];
+    for table in ["public.t", "public.u"] {
+        expected.extend([(table.to_owned(), "filter", not), (table.to_owned(), "rows", restore)]);
+    }
+    let scrub = database.scrub(&CANCEL).unwrap();
+    assert_eq!(told(&scrub.findings), expected);
+    assert!(!scrub.running && scrub.runs == 1);
+    // Once the rows are back, nothing keeps the filters from being made again.
+    for table in tables {
+        flip(&fs, &files(&fs, &folder(table), ".sst")[1], 30);
+    }
+    let first = found(&database);
+    assert!(
+        first.len() == 2 && first.iter().all(|f| f.kind == Kind::Filter && f.action == WRITTEN_ANEW),
+        "{first:?}"
+    );
+    assert!(found(&database).is_empty());
+    database.check().unwrap();
+}
+
+/// There is no room to write a table anew, nor the manifest, and vectors cannot be opened: told, and tried again.
+#[test]
+fn a_full_disk_does_not_end_the_run() {
+    let (fs, database, table) = sample();
+    let storage = database.core().version.load().tables[&table].storage();
+    drop(database);
+    let inner = fs.crash(1);
+    let (faulty, faults) = FaultyFs::new(inner.clone());
+    let database = Database::open(faulty, Path::new("/db"), options()).unwrap();
+    let folder = Path::new("/db/tables").join(storage.0.to_string());
+    for path in files(&inner, &folder, ".sst") {
+        flip(&inner, &path, filter_at(&inner, &path) + 20);
+    }
+    database.checkpoint().unwrap();
+    flip(&inner, &files(&inner, Path::new("/db"), "MANIFEST").remove(0), 30);
+    let what = What::FailFromHere(std::io::ErrorKind::StorageFull);
+    faults.arm(Fault { at: 1, on: Op(Op::WRITE.0 | Op::ALLOCATE.0), what });
+    let scrub = database.scrub(&CANCEL).unwrap();
+    let kinds: Vec<Kind> = scrub.findings.iter().map(|finding| finding.kind).collect();
+    assert_eq!((kinds[0], kinds[1]), (Kind::Manifest, Kind::Filter), "{:?}", scrub.findings);
+    assert!(scrub.findings.iter().all(|finding| finding.action != WRITTEN_ANEW), "{:?}", scrub.findings);
+    assert!(scrub.findings[0].file.contains("MANIFEST-"), "{:?}", scrub.findings);
+    faults.disarm();
+    let again = found(&database);
+    assert!(!again.is_empty() && again.iter().all(|finding| finding.action == WRITTEN_ANEW), "{again:?}");
     assert!(found(&database).is_empty());
     database.check().unwrap();
 }

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
+use super::scrub::{files, flip};
 use super::*;
 use crate::catalog::{HnswOptions, Index, IndexMethod, IndexMetric};
+use crate::database::scrub::Kind;
 use crate::database::{AutovacuumOptions, Holder, RowUpdate};
 use std::io::ErrorKind;
+use std::time::{Duration, Instant};
 
 use crate::error::SqlState;
 use crate::fs::FaultyFs;
@@ -192,6 +195,59 @@ fn autovacuum_follows_postgresqls_rule() {
     update(&database, table, 0..1, "b", false);
     database.step_autovacuum().unwrap();
     assert_eq!(database.garbage(table).unwrap().obsolete, 0);
+}
+
+/// Of two tables that are due, one has a block that cannot be read: the other has its vacuum all the same, and the first
+/// is tried again after a rest, twice as long after each failure.
+#[test]
+fn a_table_that_rotted_rests_and_others_have_their_vacuum() {
+    let memory = MemoryFs::new();
+    let (fs, faults) = FaultyFs::new(memory.clone());
+    // Each block is read from its file.
+    let storage = crate::storage::Options { cache_bytes_max: 0, ..options().storage };
+    let database = Database::open(fs, Path::new("/db"), Options { storage, ..options() }).unwrap();
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    let tables = ["s", "t", "u"].map(|name| create_u(&mut txn, name));
+    txn.commit().unwrap();
+    for table in tables {
+        load(&database, table, 0..400, "first");
+    }
+    database.checkpoint().unwrap();
+    for table in tables {
+        update(&database, table, 0..300, "second", false);
+    }
+    let storage = database.core().version.load().tables[&tables[1]].storage();
+    let folder = Path::new("/db/tables").join(storage.0.to_string());
+    let rotten = files(&memory, &folder, ".sst").remove(0);
+    flip(&memory, &rotten, 30);
+    let obsolete = |table: Oid| database.garbage(table).unwrap().obsolete;
+    let findings = || {
+        let all = database.scrub_state().findings;
+        all.into_iter().map(|finding| (finding.table, finding.kind, finding.file)).collect::<Vec<_>>()
+    };
+    let start = Instant::now();
+    // How many changes of files there were.
+    let step = |seconds: u64| {
+        let before = faults.count(Op::CHANGES);
+        assert!(!database.step_autovacuum_at(start + Duration::from_secs(seconds)).unwrap());
+        faults.count(Op::CHANGES) - before
+    };
+    assert!(step(0) > 0);
+    assert_eq!(tables.map(obsolete), [0, 300, 0]);
+    let told = [(Some("public.t".to_owned()), Kind::Rows, rotten.display().to_string())];
+    assert_eq!(findings(), told);
+    assert_eq!(step(59), 0, "it rests");
+    assert!(step(60) > 0, "it is tried again");
+    assert_eq!(step(179), 0, "it rests for longer");
+    assert_eq!((obsolete(tables[1]), findings()), (300, told.to_vec()));
+    // A table that becomes due meanwhile does not wait for it, and what was mended is vacuumed.
+    update(&database, tables[0], 0..300, "third", false);
+    assert!(step(179) > 0);
+    assert_eq!(tables.map(obsolete), [0, 300, 0]);
+    flip(&memory, &rotten, 30);
+    assert!(step(180) > 0);
+    assert_eq!(tables.map(obsolete), [0, 0, 0]);
+    database.check().unwrap();
 }
 
 /// The power fails before every change of a file while a vacuum runs, and while rows are written afterwards.

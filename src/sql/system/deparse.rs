@@ -230,9 +230,13 @@ impl Deparser<'_> {
                         FunctionArg::Unnamed(FunctionArgExpr::Expr(inner)) => self.argument(inner),
                         other => other.to_string(),
                     });
-                    let name = match object_name(&function.name).name.as_str() {
-                        name @ ("coalesce" | "nullif" | "greatest" | "least") => name.to_uppercase(),
-                        name => quote_ident(name),
+                    let called = object_name(&function.name);
+                    // Where all look is not said; a function of another schema is found by nothing else.
+                    let schema = called.schema.filter(|schema| schema != "pg_catalog" && schema != "public");
+                    let name = match (called.name.as_str(), schema) {
+                        (name, Some(schema)) => format!("{}.{}", quote_ident(&schema), quote_ident(name)),
+                        (name @ ("coalesce" | "nullif" | "greatest" | "least"), None) => name.to_uppercase(),
+                        (name, None) => quote_ident(name),
                     };
                     format!("{name}({})", arguments.collect::<Vec<_>>().join(", "))
                 }
@@ -530,6 +534,8 @@ mod tests {
             ("s IS NOT NULL", "(s IS NOT NULL)", "s IS NOT NULL"),
             ("lower(s)", "lower(s)", "lower(s)"),
             ("lower(v)", "lower((v)::text)", "lower(v::text)"),
+            ("pg_catalog.lower(s)", "lower(s)", "lower(s)"),
+            ("shop.\"Price\"(a)", "shop.\"Price\"(a)", "shop.\"Price\"(a)"),
             ("e::halfvec(3)", "(e)::halfvec(3)", "e::halfvec(3)"),
             (
                 "a > 1 AND b = 1 AND s LIKE 'a%'",

@@ -8,6 +8,7 @@ use crate::sql::ddl::extension;
 use crate::sql::system::cluster::{PG_EXTENSION_OID, VECTOR_DESCRIPTION, VECTOR_EXTENSION_OID};
 use crate::sql::system::relation::{Rows, cells};
 use crate::sql::system::relations::{PG_CLASS_OID, PG_CONSTRAINT_OID, PG_NAMESPACE_OID};
+use crate::sql::system::routines::PG_PROC_OID;
 use crate::sql::system::types::PG_TYPE_OID;
 
 /// One row of pg_description.
@@ -66,6 +67,9 @@ pub fn all(catalog: &Catalog) -> Vec<Description> {
         of.comment.iter().for_each(|text| add(of.definition.oid, PG_TYPE_OID, 0, text));
         let set = of.definition.multirange_oid;
         of.multirange_comment.iter().for_each(|text| add(set, PG_TYPE_OID, 0, text));
+    }
+    for function in catalog.functions() {
+        function.comment.iter().for_each(|text| add(function.oid, PG_PROC_OID, 0, text));
     }
     for domain in catalog.domains() {
         domain.comment.iter().for_each(|text| add(domain.oid, PG_TYPE_OID, 0, text));

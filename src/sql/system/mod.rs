@@ -27,6 +27,7 @@
 //!
 //! Whatever PostgreSQL's catalogue says about features that are not here is said as their absence: no rows.
 
+mod calls;
 mod cluster;
 mod convenience;
 mod definitions;

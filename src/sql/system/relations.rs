@@ -12,7 +12,9 @@ use crate::sql::system::cluster::{PG_EXTENSION_OID, VECTOR_EXTENSION_OID};
 use crate::sql::system::definitions::{index_options, is_hidden};
 use crate::sql::system::names::{find_relation, schema_oid};
 use crate::sql::system::relation::{Relation, Rows, cells};
-use crate::sql::system::{PG_CATALOG, deparse, descriptions, listed_views, partitions, routines, types};
+use crate::sql::system::{
+    PG_CATALOG, calls, deparse, descriptions, listed_views, partitions, routines, types,
+};
 use crate::types::{Type, Value};
 
 /// pg_class's own oid, for columns that say which catalogue an object is in.
@@ -479,7 +481,8 @@ fn sequences(execution: &Execution, rows: &mut Rows) -> Result<()> {
     Ok(())
 }
 
-/// Who goes when a table or column goes: sequences of serial and identity columns, indexes, constraints, defaults.
+/// Who goes when a table or column goes: sequences of serial and identity columns, indexes, constraints, defaults; and
+/// what calls functions.
 fn dependencies(execution: &Execution, rows: &mut Rows) -> Result<()> {
     let catalog = execution.session.catalog();
     for sequence in catalog.sequences() {
@@ -510,14 +513,17 @@ fn dependencies(execution: &Execution, rows: &mut Rows) -> Result<()> {
             classid: PG_REWRITE_OID, objid: rule_oid(view), refclassid: PG_CLASS_OID, refobjid: view, deptype: 'i',
         });
         for used in &query.uses {
+            let is_function = catalog.function_by_oid(used.relation).is_some();
+            let class = if is_function { routines::PG_PROC_OID } else { PG_CLASS_OID };
             for number in used.columns.iter().copied().chain(used.columns.is_empty().then_some(0)) {
                 rows.add(cells! {
-                    classid: PG_REWRITE_OID, objid: rule_oid(view), refclassid: PG_CLASS_OID,
+                    classid: PG_REWRITE_OID, objid: rule_oid(view), refclassid: class,
                     refobjid: used.relation, refobjsubid: i32::from(number), deptype: 'n',
                 });
             }
         }
     }
+    calls::dependencies(&catalog, rows);
     let functions = routines::extension_members().map(|function| (routines::PG_PROC_OID, function));
     for (class, object) in types::extension_members().into_iter().chain(functions) {
         rows.add(cells! {

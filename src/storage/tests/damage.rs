@@ -75,7 +75,10 @@ fn no_changed_byte_gives_a_wrong_answer() {
                 Ok(found) => assert_eq!(found, expected, "byte {at} of {}", path.display()),
                 Err(error) => {
                     detected += 1;
-                    assert!(error.state().0 == "XX001" || error.state().0 == "58P01", "{error}");
+                    // Nothing tells a version that rotted from a newer one.
+                    let is_version = path.to_string_lossy().contains("MANIFEST") && (8..12).contains(&at);
+                    let allowed = if is_version { ["XX001", "55000"] } else { ["XX001", "58P01"] };
+                    assert!(allowed.contains(&error.state().0), "{error}");
                     assert!(error.message().contains("data"), "no file is named: {error}");
                 }
             }
