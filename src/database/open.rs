@@ -29,7 +29,7 @@ use crate::database::{Database, Options};
 use crate::error::{Result, SqlState};
 use crate::fs::Fs;
 use crate::index::room::Room;
-use crate::log::{LocalLog, Log, Position, Seq, StorageId, TxnId};
+use crate::log::{LocalLog, Log, PieceName, Position, Seq, StorageId, TxnId};
 use crate::storage::{Store, folder, is_damage};
 use crate::table::Table;
 
@@ -38,13 +38,24 @@ const SPILL: &str = "spill";
 /// The first position a log has.
 const LOG_START: Position = Position(8);
 
+/// Whether the log is in the archive from a position on, where there is an archive: what was let go of is in it.
+fn archived(fs: &dyn Fs, options: &Options) -> Result<impl Fn(Position) -> bool + use<>> {
+    let pieces = options.archive.dir.as_ref().map(|dir| PieceName::list(fs, dir)).transpose()?;
+    Ok(move |first: Position| {
+        let has = |piece: &PieceName| piece.first <= first && first < piece.end;
+        pieces.as_ref().is_none_or(|pieces| pieces.iter().any(has))
+    })
+}
+
 impl Database {
     /// Opens or creates the data directory.
     pub fn open(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Arc<Database>> {
         let control = Control::open(fs.clone(), dir, new_cluster())?;
         let store = Store::open(fs.clone(), dir, options.storage.clone())?;
         let log = LocalLog::open(fs.clone(), &dir.join("log"), options.log_segment_bytes)?;
-        if let Err(error) = log.drop_before_gap(store.checkpoint_position()) {
+        let dropped = archived(&*fs, &options)
+            .and_then(|archived| log.drop_before_gap(store.checkpoint_position(), &archived));
+        if let Err(error) = dropped {
             log::warn!("segments of the log before a gap are left over: {error}");
         }
         let log: Arc<dyn Log> = Arc::new(log);

@@ -39,7 +39,7 @@ use crate::error::{Error, Result, SqlState, check_cancel};
 use crate::fs::mapped::faults;
 use crate::index::{Finder, bitmap};
 use crate::log::StorageId;
-use crate::storage::{Part, is_rot};
+use crate::storage::{Part, is_damage, is_rot};
 use crate::table::Table;
 use crate::table::state::VectorIndex;
 
@@ -182,7 +182,7 @@ impl Database {
     pub(super) fn found_in_vacuum(&self, name: &str, error: &Error) {
         let file = file_of(error);
         let known = |finding: &Finding| finding.kind == Kind::Rows && finding.file == file;
-        if is_rot(error)
+        if is_damage(error)
             && file.ends_with(".sst")
             && !self.core().scrubs.state.lock().findings.iter().any(known)
         {
@@ -331,6 +331,9 @@ impl Run<'_> {
         let store = self.database.core().store.clone();
         let done = store.scrub(storage, &mut |bytes| self.pace(bytes))?;
         self.looked_at(done.files, done.bytes);
+        for error in &done.unread {
+            self.found(Some(name), Kind::Rows, &file_of(error), error, NOT_READ);
+        }
         for damage in done.damage {
             let file = damage.file.display().to_string();
             match damage.part {

@@ -13,8 +13,8 @@ use std::collections::BTreeSet;
 use std::mem;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array};
-use arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
+use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::cast::{as_float64_array, as_int64_array, as_list_array};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::utils::format_state_name;
@@ -130,7 +130,7 @@ impl Whole {
 
 impl Accumulator for Whole {
     fn update_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
-        let values = columns[0].as_primitive::<Float64Type>();
+        let values = as_float64_array(&columns[0])?;
         values.iter().flatten().try_for_each(|value| self.spread.add(value))
     }
 

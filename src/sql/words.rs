@@ -293,11 +293,10 @@ pub fn placed_name(source: &Source, name: &ObjectName) -> Name {
 /// sqlparser's object name as ours.
 pub fn object_name(name: &ObjectName) -> Name {
     let parts: Vec<&Ident> = name.0.iter().filter_map(|part| part.as_ident()).collect();
-    let position = 0;
     let fold_at = |index: usize| parts.get(index).map(|part| fold(part));
     match parts.len() {
-        0 => Name { schema: None, name: name.to_string(), position },
-        1 => Name { schema: None, name: fold_at(0).unwrap_or_default(), position },
-        n => Name { schema: fold_at(n - 2), name: fold_at(n - 1).unwrap_or_default(), position },
+        0 => Name { schema: None, name: name.to_string(), position: 0 },
+        1 => Name { schema: None, name: fold_at(0).unwrap_or_default(), position: 0 },
+        n => Name { schema: fold_at(n - 2), name: fold_at(n - 1).unwrap_or_default(), position: 0 },
     }
 }

@@ -443,8 +443,9 @@ pub fn describe(file: &dyn File, out: &mut Lines) -> Result<()> {
     let text = file.path().display().to_string();
     let mut bytes = vec![0; file.len()? as usize];
     file.read_exact_at(&mut bytes, 0)?;
-    // A backup has it as `<position>.MANIFEST-<n>`.
-    let number = text.rsplit_once(PREFIX).and_then(|(_, digits)| digits.parse().ok()).unwrap_or(1);
+    // A backup has it as `<position>.MANIFEST-<n>.<sum>`.
+    let digits = text.rsplit_once(PREFIX).map(|(_, rest)| rest.split('.').next().unwrap_or(rest));
+    let number = digits.and_then(|digits| digits.parse().ok()).unwrap_or(1);
     check_header(&bytes, &text)?;
     out(format!("manifest {number}"))?;
     let mut at = FILE_HEADER_BYTES;

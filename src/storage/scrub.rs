@@ -34,6 +34,8 @@ pub struct Scrubbed {
     pub files: u64,
     pub bytes: u64,
     pub damage: Vec<Damage>,
+    /// Why tables could not be read to their ends, where that is no damage of theirs.
+    pub unread: Vec<Error>,
 }
 
 impl Store {
@@ -55,7 +57,11 @@ impl Store {
                         // Without its footer nothing else of the file can be judged.
                         break;
                     }
-                    Err(error) => return Err(error),
+                    Err(error) if error.state() == SqlState::QUERY_CANCELED => return Err(error),
+                    Err(error) => {
+                        done.unread.push(error);
+                        break;
+                    }
                 }
             }
         }

@@ -14,11 +14,12 @@
 //! defaults and conditions that call functions  comments
 //! ```
 //!
-//! A body may read what comes later, or what calls the function: bodies are not checked while they are loaded, and what
-//! calls functions without need comes when all there is that bodies may read. A table needs a function of which it
+//! A body may read what comes later, or what calls the function: bodies are not checked while they are loaded (PostgreSQL
+//! checks those of RETURN and BEGIN ATOMIC all the same), and what calls functions without need comes when all there is
+//! that bodies may read. A table needs a function of which it
 //! generates a column, a function the table whose rows it returns and the functions of its arguments' defaults.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::{BufWriter, Write};
 
 use futures::{StreamExt, pin_mut};
@@ -54,7 +55,8 @@ pub async fn run(client: Client, with_rows: bool) -> Result<()> {
         )
         .await
         .map_err(wrap)?;
-    let mut dump = Dump { client, out: BufWriter::new(std::io::stdout().lock()) };
+    let out = BufWriter::new(std::io::stdout().lock());
+    let mut dump = Dump { client, out, late: HashSet::new(), identities: HashMap::new() };
     dump.all(with_rows).await?;
     dump.out.flush().map_err(failed)
 }
@@ -62,6 +64,10 @@ pub async fn run(client: Client, with_rows: bool) -> Result<()> {
 struct Dump<W: Write> {
     client: Client,
     out: BufWriter<W>,
+    /// Oids of defaults that call functions.
+    late: HashSet<String>,
+    /// Options of the sequences of identity columns, by the oid of the table and the number of the column.
+    identities: HashMap<(String, String), String>,
 }
 
 /// A table, view, sequence or index: `name` is quoted and has its schema.
@@ -109,6 +115,7 @@ impl<W: Write> Dump<W> {
         }
         // Their defaults may draw from sequences.
         self.domains().await?;
+        self.know_columns().await?;
         self.tables_and_functions(&relations).await?;
         self.each("SELECT 'ALTER SEQUENCE ' || d.objid::regclass || ' OWNED BY ' || d.refobjid::regclass || '.' || quote_ident(a.attname) || ';'
             FROM pg_catalog.pg_depend d
@@ -152,13 +159,28 @@ impl<W: Write> Dump<W> {
             ORDER BY coalesce(h.inhparent, i.indexrelid), h.inhparent IS NOT NULL, i.indexrelid")).await
     }
 
+    /// Asks for what [`Dump::table`] has to know of all tables.
+    async fn know_columns(&mut self) -> Result<()> {
+        let late = self.ask(&calling("pg_attrdef")).await?;
+        self.late = late.iter().map(|row| cell(row, 0)).collect();
+        let identities = self
+            .ask(&format!(
+                "SELECT x.refobjid, x.refobjsubid, ' (SEQUENCE NAME ' || q.seqrelid::regclass || {OPTIONS} || ')'
+                FROM pg_catalog.pg_depend x JOIN pg_catalog.pg_sequence q ON q.seqrelid = x.objid
+                WHERE x.deptype = 'i'"
+            ))
+            .await?;
+        let identity = |row| ((cell(row, 0), cell(row, 1)), cell(row, 2));
+        self.identities = identities.iter().map(identity).collect();
+        Ok(())
+    }
+
     /// Each behind what it needs, otherwise in the order in which they were made.
     async fn tables_and_functions(&mut self, relations: &[Relation]) -> Result<()> {
         let of_kind = |relation: &&Relation| ["p", "r", "P"].contains(&&*relation.kind);
-        let tables: BTreeMap<u32, &Relation> =
-            relations.iter().filter(of_kind).map(|table| (number(&table.oid), table)).collect();
+        let tables: BTreeMap<u32, &Relation> = by_oid(relations.iter().filter(of_kind))?;
         let functions = self
-            .numbers(&format!(
+            .pairs(&format!(
                 "SELECT p.oid, p.oid FROM pg_catalog.pg_proc p
                 JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
                 JOIN pg_catalog.pg_language l ON l.oid = p.prolang
@@ -166,7 +188,7 @@ impl<W: Write> Dump<W> {
             ))
             .await?;
         let mut needs = self
-            .numbers(
+            .pairs(
                 "SELECT a.adrelid, d.refobjid FROM pg_catalog.pg_depend d
             JOIN pg_catalog.pg_attrdef a ON a.oid = d.objid
             JOIN pg_catalog.pg_attribute c ON c.attrelid = a.adrelid AND c.attnum = a.adnum
@@ -175,21 +197,21 @@ impl<W: Write> Dump<W> {
             )
             .await?;
         needs.extend(
-            self.numbers(
+            self.pairs(
                 "SELECT objid, refobjid FROM pg_catalog.pg_depend
                 WHERE classid = 'pg_catalog.pg_proc'::regclass AND refclassid = 'pg_catalog.pg_proc'::regclass",
             )
             .await?,
         );
         needs.extend(
-            self.numbers(
+            self.pairs(
                 "SELECT d.objid, c.oid FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.reltype = d.refobjid
                 WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.refclassid = 'pg_catalog.pg_type'::regclass
                   AND c.relkind IN ('r', 'p')",
             )
             .await?,
         );
-        needs.extend(self.numbers("SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits").await?);
+        needs.extend(self.pairs("SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits").await?);
         let all = tables.keys().copied().chain(functions.into_iter().map(|(function, _)| function));
         for oid in in_order(all.collect(), &needs) {
             match tables.get(&oid) {
@@ -207,10 +229,9 @@ impl<W: Write> Dump<W> {
     /// Each behind those that it reads.
     async fn views(&mut self, relations: &[Relation], with_rows: bool) -> Result<()> {
         let is_view = |relation: &&Relation| ["v", "m"].contains(&&*relation.kind);
-        let views: BTreeMap<u32, &Relation> =
-            relations.iter().filter(is_view).map(|view| (number(&view.oid), view)).collect();
+        let views: BTreeMap<u32, &Relation> = by_oid(relations.iter().filter(is_view))?;
         let needs = self
-            .numbers(
+            .pairs(
                 "SELECT r.ev_class, d.refobjid FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
                 WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass",
             )
@@ -368,23 +389,24 @@ impl<W: Write> Dump<W> {
     }
 
     async fn table(&mut self, table: &Relation) -> Result<()> {
-        let columns = self.ask(&format!("SELECT quote_ident(a.attname) || ' ' || pg_catalog.format_type(a.atttypid, a.atttypmod)
+        let rows = self.ask(&format!("SELECT quote_ident(a.attname) || ' ' || pg_catalog.format_type(a.atttypid, a.atttypmod)
               || coalesce((SELECT ' COLLATE ' || quote_ident(c.collname) FROM pg_catalog.pg_collation c, pg_catalog.pg_type t
                    WHERE c.oid = a.attcollation AND t.oid = a.atttypid AND a.attcollation <> t.typcollation), '')
               || CASE WHEN a.attgenerated = 's' THEN ' GENERATED ALWAYS AS (' || pg_catalog.pg_get_expr(d.adbin, d.adrelid) || ') STORED'
                       WHEN a.attidentity = 'a' THEN ' GENERATED ALWAYS AS IDENTITY'
                       WHEN a.attidentity = 'd' THEN ' GENERATED BY DEFAULT AS IDENTITY'
-                      WHEN d.adbin IS NOT NULL AND f.objid IS NULL THEN ' DEFAULT ' || pg_catalog.pg_get_expr(d.adbin, d.adrelid)
-                      ELSE '' END
-              || coalesce(i.options, '') || CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END
+                      ELSE '' END,
+              CASE WHEN a.attgenerated = '' AND a.attidentity = '' THEN ' DEFAULT ' || pg_catalog.pg_get_expr(d.adbin, d.adrelid) END,
+              d.oid, a.attnum, CASE WHEN a.attnotnull THEN ' NOT NULL' END
             FROM pg_catalog.pg_attribute a
             LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-            LEFT JOIN {} f ON f.objid = d.oid
-            LEFT JOIN (SELECT x.refobjsubid, ' (SEQUENCE NAME ' || q.seqrelid::regclass || {OPTIONS} || ')' AS options
-                FROM pg_catalog.pg_depend x JOIN pg_catalog.pg_sequence q ON q.seqrelid = x.objid
-                WHERE x.deptype = 'i' AND x.refobjid = {}) i ON i.refobjsubid = a.attnum
-            WHERE a.attrelid = {} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
-            calling("pg_attrdef"), table.oid, table.oid)).await?;
+            WHERE a.attrelid = {} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum", table.oid)).await?;
+        let column = |row| {
+            let default = if self.late.contains(&cell(row, 2)) { String::new() } else { cell(row, 1) };
+            let options = self.identities.get(&(table.oid.clone(), cell(row, 3))).map_or("", String::as_str);
+            format!("    {}{default}{options}{}", cell(row, 0), cell(row, 4))
+        };
+        let columns = rows.iter().map(column).collect::<Vec<_>>().join(",\n");
         let kept = self
             .ask(&format!("SELECT relpersistence, array_to_string(reloptions, ',') FROM pg_catalog.pg_class WHERE oid = {}", table.oid))
             .await?;
@@ -396,8 +418,6 @@ impl<W: Write> Dump<W> {
         let with =
             if options.is_empty() { String::new() } else { format!("\nWITH ({})", options.join(", ")) };
         let kind = if unlogged { "UNLOGGED TABLE" } else { "TABLE" };
-        let columns: Vec<String> = columns.iter().map(|row| format!("    {}", cell(row, 0))).collect();
-        let columns = columns.join(",\n");
         if table.kind == "p" {
             let by = self.ask(&format!("SELECT pg_catalog.pg_get_partkeydef({})", table.oid)).await?;
             let by = by.first().map(|row| cell(row, 0)).unwrap_or_default();
@@ -560,9 +580,9 @@ impl<W: Write> Dump<W> {
     }
 
     /// Pairs of oids.
-    async fn numbers(&self, query: &str) -> Result<Vec<(u32, u32)>> {
+    async fn pairs(&self, query: &str) -> Result<Vec<(u32, u32)>> {
         let rows = self.ask(query).await?;
-        Ok(rows.iter().map(|row| (number(&cell(row, 0)), number(&cell(row, 1)))).collect())
+        rows.iter().map(|row| Ok((number(&cell(row, 0))?, number(&cell(row, 1))?))).collect()
     }
 
     async fn ask(&self, query: &str) -> Result<Vec<SimpleQueryRow>> {
@@ -586,11 +606,15 @@ fn cell(row: &SimpleQueryRow, at: usize) -> String {
 }
 
 /// An oid as the server writes it.
-fn number(oid: &str) -> u32 {
-    oid.parse().unwrap_or_default()
+fn number(oid: &str) -> Result<u32> {
+    oid.parse().map_err(|_| Error::internal(format!("\"{oid}\" is no oid")))
 }
 
-/// `all` from the smallest, but each behind those of them that it needs; a circle begins with its smallest.
+fn by_oid<'r>(relations: impl Iterator<Item = &'r Relation>) -> Result<BTreeMap<u32, &'r Relation>> {
+    relations.map(|relation| Ok((number(&relation.oid)?, relation))).collect()
+}
+
+/// `all` from the smallest, but each behind those of them that it needs; a circle ends with its smallest.
 fn in_order(mut all: Vec<u32>, needs: &[(u32, u32)]) -> Vec<u32> {
     all.sort_unstable();
     let mut left: BTreeSet<u32> = all.iter().copied().collect();

@@ -44,7 +44,7 @@ pub struct Restored {
 }
 
 /// Makes the directory `to`, which is empty or not there, out of the backups in `from` and the pieces of the log there and
-/// in `archive`. `cluster` becomes its id.
+/// in `archive`. `cluster` becomes its id. 58P01 when the newest commit is wanted and a piece before it is missing.
 pub fn restore(
     fs: &dyn Fs,
     from: &Path,
@@ -58,8 +58,11 @@ pub fn restore(
     let base = choose(from, &all, target)?;
     let folders: Vec<PathBuf> =
         std::iter::once(from.join("log")).chain(archive.map(Path::to_owned)).collect();
-    let chain = chain(fs, &folders, base)?;
-    let cut = find_cut(fs, base, &chain, target)?;
+    let Chain { pieces, next } = chain(fs, &folders, base)?;
+    let cut = find_cut(fs, base, &pieces, target)?;
+    if let (Target::Latest, Some(next)) = (target, next) {
+        return Err(missing(&pieces, &cut, next));
+    }
     fs.create_dir_all(&to.join("log"))?;
     let mut done = Restored {
         base: base.applied(),
@@ -74,7 +77,7 @@ pub fn restore(
         done.files += 1;
         done.bytes += stored.bytes;
     }
-    install_log(fs, &chain, &cut, &to.join("log"))?;
+    install_log(fs, &pieces, &cut, &to.join("log"))?;
     sync_folders(fs, to, base)?;
     control::install(fs, to, cluster)?;
     Ok(done)
@@ -127,8 +130,15 @@ fn choose<'b>(from: &Path, all: &'b [Base], target: Target) -> Result<&'b Base> 
     })
 }
 
-/// Pieces of the log that follow one another, from the one that holds the base's position on.
-fn chain(fs: &dyn Fs, folders: &[PathBuf], base: &Base) -> Result<Vec<(PathBuf, PieceName)>> {
+/// Pieces of the log that follow one another.
+struct Chain {
+    pieces: Vec<(PathBuf, PieceName)>,
+    /// Where the log goes on behind a gap.
+    next: Option<Position>,
+}
+
+/// From the piece that holds the base's position on.
+fn chain(fs: &dyn Fs, folders: &[PathBuf], base: &Base) -> Result<Chain> {
     let mut all = Vec::new();
     for folder in folders {
         let names = PieceName::list(fs, folder)?.into_iter().filter(|name| name.end > name.first);
@@ -162,7 +172,26 @@ fn chain(fs: &dyn Fs, folders: &[PathBuf], base: &Base) -> Result<Vec<(PathBuf, 
         return Err(Error::new(SqlState::DATA_CORRUPTED, message)
             .detail("A piece of the log is missing from the folder of backups."));
     }
-    Ok(chain)
+    let is_ours = |(folder, name): &&(PathBuf, PieceName)| {
+        let cluster = Piece::cluster(fs, folder, name);
+        // One that cannot be read may be.
+        cluster.map_or(true, |cluster| format!("{cluster:032x}") == base.cluster)
+    };
+    let behind = all.iter().filter(|(_, name)| name.first > end).filter(is_ours);
+    let next = behind.map(|(_, name)| name.first).min();
+    Ok(Chain { pieces: chain, next })
+}
+
+/// The newest commit is behind a gap.
+fn missing(pieces: &[(PathBuf, PieceName)], cut: &Cut, next: Position) -> Error {
+    let end = pieces.last().map_or(cut.position, |(_, name)| name.end);
+    let message = "a piece of the log is missing from the archive";
+    let error = Error::new(SqlState::UNDEFINED_FILE, message)
+        .detail(format!("The log ends at position {}, and goes on at {}.", end.0, next.0));
+    match cut.last {
+        Some(last) => error.hint(format!("To restore what is before the gap, name position {}.", last.0)),
+        None => error,
+    }
 }
 
 /// Where the log is cut.

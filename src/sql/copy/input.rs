@@ -222,6 +222,11 @@ impl CopyInState {
         Ok(())
     }
 
+    /// The positions of columns that have their values before others are computed from them.
+    fn given(&self) -> Vec<usize> {
+        self.columns.iter().copied().chain(self.defaults.iter().map(|(column, _)| *column)).collect()
+    }
+
     /// Whether making rows takes the session's transaction.
     fn needs_session(&self) -> bool {
         !self.defaults.is_empty()
@@ -255,7 +260,12 @@ impl CopyInState {
                 Some(bytes) => match &self.decoder {
                     Decoder::Binary(_) => received(ty, bytes, self.options.encoding)
                         .and_then(|bytes| binary::receive(ty, &bytes)),
-                    _ => binary::utf8(bytes).and_then(|text| text::parse_as(ty, text, self.look)),
+                    _ => {
+                        // What is no text is an error whatever ON_ERROR says.
+                        let text = binary::utf8(bytes);
+                        let text = text.map_err(|error| error.context(self.column_context(field)))?;
+                        text::parse_as(ty, text, self.look)
+                    }
                 },
             };
             row[column] = match value {
@@ -404,20 +414,22 @@ impl Session {
                 continue;
             }
             copy.fill_defaults(&mut row, self)?;
-            if let Some(BadField(field)) = self.outside_domain(copy, &row)? {
-                self.skip_row(copy, field);
-                continue;
-            }
             for (column, default) in &copy.defaults {
                 let ty = &copy.table.columns[*column].ty;
                 row[*column] = default.take(ty, &self.shared, &mut || self.plain_execution(&[], &[]))?;
             }
-            let verified = match copy.filter {
-                None => self.verify(copy, &mut row),
-                Some(_) => copy
-                    .checks
-                    .verify_domains(std::slice::from_ref(&row), &mut || self.plain_execution(&[], &[])),
-            };
+            let outside =
+                copy.checks.outside_domain(&row, &copy.given(), &mut || self.plain_execution(&[], &[]))?;
+            if let Some((column, error)) = outside {
+                match copy.columns.iter().position(|given| *given == column) {
+                    Some(field) if copy.options.on_error == OnError::Ignore => {
+                        self.skip_row(copy, field);
+                        continue;
+                    }
+                    _ => return Err(error.context(copy.line_context())),
+                }
+            }
+            let verified = if copy.filter.is_none() { self.verify(copy, &mut row) } else { Ok(()) };
             verified.map_err(|error| error.context(copy.line_context()))?;
             copy.batch_bytes += copy.fields.bytes.len();
             copy.batch.rows.push(row);
@@ -427,25 +439,6 @@ impl Session {
             }
         }
         Ok(())
-    }
-
-    /// The field that its column's domain does not let in, where ON_ERROR leaves such rows out.
-    fn outside_domain(&self, copy: &CopyInState, row: &[Value]) -> Result<Option<BadField>> {
-        if copy.options.on_error == OnError::Stop {
-            return Ok(None);
-        }
-        let execution = &mut || self.plain_execution(&[], &[]);
-        let Err(error) = copy.checks.verify_domains(&[row.to_vec()], execution) else { return Ok(None) };
-        let catalog = self.shared.current_catalog();
-        let is_of = |column: &&usize| {
-            let domain = catalog.domain_of(&copy.table.columns[**column]);
-            domain.is_some_and(|domain| error.fields().datatype.as_ref() == Some(&domain.name))
-        };
-        match copy.columns.iter().position(|column| is_of(&column)) {
-            Some(field) => Ok(Some(BadField(field))),
-            // Of a column that no field fills.
-            None => Err(error.context(copy.line_context())),
-        }
     }
 
     /// ON_ERROR leaves the row out.

@@ -47,6 +47,9 @@ impl Session {
         timer: Option<Timer>,
     ) -> Result<Response> {
         let prepared = self.plan(Some(statement), Declared::default())?;
+        if !prepared.param_types.is_empty() {
+            return Err(Error::new(SqlState::UNDEFINED_PARAMETER, "there is no parameter $1"));
+        }
         let Some(columns) = prepared.columns.clone() else {
             let message = "COPY query must have a RETURNING clause";
             return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));

@@ -107,47 +107,69 @@ impl Checks {
         for row in rows.iter() {
             self.verify_not_null(row)?;
         }
-        self.verify_checks(rows, true, execution)?;
+        self.verify_checks(rows, execution)?;
         match self.place.foreign(rows) {
             None => Ok(()),
             Some(row) => Err(self.outside(row)),
         }
     }
 
-    /// Of [`Checks::verify_visible`], what domains ask of new cells: COPY asks it before its WHERE.
-    pub fn verify_domains(
+    /// Of [`Checks::verify_visible`], what domains ask of the cells of some columns, which COPY asks before its WHERE: the
+    /// column's position and the error, where one is not in its domain.
+    pub fn outside_domain(
         &self,
-        rows: &[Vec<Value>],
+        row: &Vec<Value>,
+        columns: &[usize],
         execution: &mut dyn FnMut() -> Result<Arc<Execution>>,
-    ) -> Result<()> {
-        match self.asked.iter().any(|asked| matches!(asked, Asked::OfDomain { .. })) {
-            true => self.verify_checks(rows, false, execution),
-            false => Ok(()),
+    ) -> Result<Option<(usize, Error)>> {
+        let position = |asked: &Asked| match asked {
+            Asked::OfDomain { position, .. } => Some(*position).filter(|position| columns.contains(position)),
+            Asked::OfTable(_) => None,
+        };
+        if !self.asked.iter().any(|asked| position(asked).is_some()) {
+            return Ok(None);
         }
+        let failed = self.failed(std::slice::from_ref(row), &|asked| position(asked).is_some(), execution)?;
+        Ok(failed.and_then(|(asked, row)| Some((position(asked)?, self.violation_of(asked, row)))))
     }
 
     fn verify_checks(
         &self,
         rows: &[Vec<Value>],
-        of_table: bool,
         execution: &mut dyn FnMut() -> Result<Arc<Execution>>,
     ) -> Result<()> {
-        let Some(compiled) = &self.compiled else { return Ok(()) };
+        match self.failed(rows, &|_| true, execution)? {
+            None => Ok(()),
+            Some((asked, row)) => Err(self.violation_of(asked, row)),
+        }
+    }
+
+    fn violation_of(&self, asked: &Asked, row: &[Value]) -> Error {
+        match asked {
+            Asked::OfTable(name) => self.check_violation(name, row),
+            Asked::OfDomain { schema, domain, condition, .. } => violation(schema, domain, condition),
+        }
+    }
+
+    /// The first of some conditions that does not hold, and a row for which it does not.
+    fn failed<'r>(
+        &self,
+        rows: &'r [Vec<Value>],
+        counts: &dyn Fn(&Asked) -> bool,
+        execution: &mut dyn FnMut() -> Result<Arc<Execution>>,
+    ) -> Result<Option<(&Asked, &'r Vec<Value>)>> {
+        let Some(compiled) = &self.compiled else { return Ok(None) };
         let batch = expressions::batch(compiled.input(), rows)?;
         let arrays = compiled.evaluate(&batch, execution()?)?;
-        for (array, asked) in arrays.iter().zip(&self.asked) {
+        for (array, asked) in arrays.iter().zip(&self.asked).filter(|(_, asked)| counts(asked)) {
             let truths = array.as_boolean();
             // NULL passes.
             let failed = (0..rows.len()).find(|&row| truths.is_valid(row) && !truths.value(row));
-            let counts = of_table || matches!(asked, Asked::OfDomain { .. });
-            if let Some(row) = failed.filter(|_| counts) {
-                return Err(match asked {
-                    Asked::OfTable(name) => self.check_violation(name, &rows[row]),
-                    Asked::OfDomain { schema, domain, condition } => violation(schema, domain, condition),
-                });
+            if let Some(row) = failed {
+                return Ok(Some((asked, &rows[row])));
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     fn verify_not_null(&self, row: &[Value]) -> Result<()> {
@@ -204,7 +226,13 @@ impl Checks {
 /// Whose condition it is.
 enum Asked {
     OfTable(String),
-    OfDomain { schema: String, domain: String, condition: String },
+    /// Of the cells of the column at a position.
+    OfDomain {
+        position: usize,
+        schema: String,
+        domain: String,
+        condition: String,
+    },
 }
 
 /// What is asked of each row: of new cells of domains first, as PostgreSQL makes the cells before the row.
@@ -215,13 +243,13 @@ fn conditions(
 ) -> Result<(Vec<Asked>, Vec<Expr>)> {
     let (mut asked, mut expressions) = (Vec::new(), Vec::new());
     let columns = table.columns.iter().enumerate().filter(|(position, _)| is_new(*position));
-    for (_, column) in columns {
+    for (position, column) in columns {
         let Some(domain) = context.catalog.domain_of(column) else { continue };
         let domain = context.catalog.whole_domain(domain);
         let cell = Expr::Identifier(quoted(&column.name));
         let mut add = |condition: &str, expression| {
             let (schema, name) = (domain.schema.clone(), domain.name.clone());
-            asked.push(Asked::OfDomain { schema, domain: name, condition: condition.to_owned() });
+            asked.push(Asked::OfDomain { position, schema, domain: name, condition: condition.to_owned() });
             expressions.push(expression);
         };
         if domain.not_null {

@@ -112,6 +112,36 @@ fn the_log_that_a_crash_brings_back_does_not_stop_the_archive() {
     }
 }
 
+/// A segment that the archive has not got is no leftover of a crash: those around it stay, and the archiver says what is
+/// missing.
+#[test]
+fn a_lost_segment_takes_none_with_it_that_the_archive_waits_for() {
+    let memory = MemoryFs::new();
+    let clock = clock();
+    let database = Database::open(Arc::new(memory.clone()), Path::new(DB), with_archive(&clock)).unwrap();
+    let table = create_t(&database);
+    database.backup(Path::new(BACKUPS), &CANCEL).unwrap();
+    database.step_archiver().unwrap();
+    let name = "x".repeat(2_000);
+    for id in 0..60 {
+        let mut txn = database.begin(Isolation::ReadCommitted);
+        insert(&mut txn, table, &[(id, &name)]);
+        txn.commit().unwrap();
+    }
+    database.checkpoint().unwrap();
+    let parts = database.core().log.parts();
+    assert!(parts.len() > 4, "the archive has not got them");
+    let crashed = memory.crash(1);
+    let log = Path::new(DB).join("log");
+    let segments =
+        crashed.list(&log).unwrap().into_iter().filter(|name| name.extension().is_some_and(|e| e == "log"));
+    crashed.remove_file(&log.join(segments.collect::<Vec<_>>()[2].clone())).unwrap();
+    let database = Database::open(Arc::new(crashed), Path::new(DB), with_archive(&clock)).unwrap();
+    assert_eq!(database.core().log.parts().len(), parts.len() - 1);
+    let error = database.step_archiver().unwrap_err();
+    assert_eq!(error.state(), SqlState::DATA_CORRUPTED, "{error}");
+}
+
 /// Both store the same pieces in one folder, each while the other is in the middle of one.
 #[test]
 fn the_archiver_and_a_backup_store_pieces_in_one_folder() {
