@@ -44,6 +44,12 @@ impl Found {
         self.spread.is_some()
     }
 
+    /// Changes the arguments that are defaults.
+    pub fn change_defaults(&mut self, change: impl Fn(&mut Expr) -> Result<()>) -> Result<()> {
+        let mut arguments = self.arguments.iter_mut().zip(&self.defaults);
+        arguments.try_for_each(|(argument, is_default)| if *is_default { change(argument) } else { Ok(()) })
+    }
+
     /// The arguments one by one, those of a VARIADIC parameter too.
     pub fn single(&self) -> Vec<Expr> {
         match (self.spread, self.arguments.split_last()) {

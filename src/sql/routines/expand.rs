@@ -183,9 +183,13 @@ impl<'a> Expander<'a> {
             asked.borrow_mut().push((arguments.to_vec(), types.clone()));
             Ok(types)
         };
-        let Some(found) = find(context.catalog, context.search_path, &types_of, name, args)? else {
+        let Some(mut found) = find(context.catalog, context.search_path, &types_of, name, args)? else {
             return Ok(None);
         };
+        // What the call gives is expanded before it; defaults are not in the tree until now.
+        let search_path = path(&found.function, context);
+        let inside = PlanContext { search_path: &search_path, ..*context };
+        found.change_defaults(|default| expand_in(default, &inside, None, self.depth + 1))?;
         let given = args.len();
         if !found.needs_types() {
             let Found { function, arguments, .. } = found;
