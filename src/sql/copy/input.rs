@@ -50,6 +50,8 @@ pub struct CopyInState {
     columns: Vec<usize>,
     /// Of the columns that no field fills.
     defaults: Vec<(usize, DefaultValue)>,
+    /// The positions of columns that have their values before others are computed from them.
+    given: Vec<usize>,
     checks: Checks,
     filter: Option<Projection>,
     options: Options,
@@ -222,11 +224,6 @@ impl CopyInState {
         Ok(())
     }
 
-    /// The positions of columns that have their values before others are computed from them.
-    fn given(&self) -> Vec<usize> {
-        self.columns.iter().copied().chain(self.defaults.iter().map(|(column, _)| *column)).collect()
-    }
-
     /// Whether making rows takes the session's transaction.
     fn needs_session(&self) -> bool {
         !self.defaults.is_empty()
@@ -353,8 +350,10 @@ impl Session {
             CopyEncoding::Binary => (CopyFormat::Binary, Decoder::Binary(BinaryDecoder::default())),
         };
         let answer = CopyIn { format, columns: columns.len() };
+        let defaults: Vec<(usize, DefaultValue)> = defaults.collect::<Result<_>>()?;
         self.copy = Some(Box::new(CopyInState {
-            defaults: defaults.collect::<Result<_>>()?,
+            given: columns.iter().copied().chain(defaults.iter().map(|(column, _)| *column)).collect(),
+            defaults,
             checks: Checks::of(&table, &context)?,
             header_done: options.header == CopyHeader::No,
             table,
@@ -418,8 +417,14 @@ impl Session {
                 let ty = &copy.table.columns[*column].ty;
                 row[*column] = default.take(ty, &self.shared, &mut || self.plain_execution(&[], &[]))?;
             }
-            let outside =
-                copy.checks.outside_domain(&row, &copy.given(), &mut || self.plain_execution(&[], &[]))?;
+            // Otherwise they are asked with all the rest.
+            let outside = match copy.filter.is_some() || copy.options.on_error == OnError::Ignore {
+                true => {
+                    let execution = &mut || self.plain_execution(&[], &[]);
+                    copy.checks.outside_domain(&row, &copy.given, execution)?
+                }
+                false => None,
+            };
             if let Some((column, error)) = outside {
                 match copy.columns.iter().position(|given| *given == column) {
                     Some(field) if copy.options.on_error == OnError::Ignore => {
