@@ -88,12 +88,6 @@ pub struct Seen {
     forget: bool,
 }
 
-impl Seen {
-    pub fn storage(&self) -> StorageId {
-        self.table.storage()
-    }
-}
-
 /// Files that are written, and count once a checkpoint names them.
 pub struct Saving {
     fs: Arc<dyn Fs>,

@@ -81,7 +81,7 @@ impl Database {
         extras.push(Extra { storage: catalog, name: COUNTERS.into(), value: Some(core.counters()) });
         let time = moment.time.0.to_le_bytes().to_vec();
         extras.push(Extra { storage: catalog, name: TIME.into(), value: Some(time) });
-        let sound: Vec<StorageId> = moment.seen.iter().map(Seen::storage).collect();
+        let sound: Vec<StorageId> = moment.columns.iter().map(Columns::storage).collect();
         let position = core.kept_position(moment.position, &moment.damaged, &sound, &mut extras);
         let written = core.stamp(&moment.columns, moment.applied, &mut extras);
         let bitmaps = core.bitmaps.save(core, moment.seen, moment.applied, closing, &mut extras);
@@ -117,17 +117,17 @@ impl Database {
         let _between = self.commits().pause();
         // A commit that failed to publish while this waited is in the log, and only half of it in the trees.
         core.healthy()?;
-        let catalog = core.version.load().catalog.clone();
-        let known = |oid| catalog.sequence_by_oid(oid).is_some();
+        let version = core.version.load_full();
+        let known = |oid| version.catalog.sequence_by_oid(oid).is_some();
         Ok(core.sequences.checkpoint(closing, known, |sequences| Moment {
             frozen: core.store.freeze(),
             position: core.replay_position(),
             applied: core.log.end(),
             last: core.last_commit(),
             time: core.last_time(),
-            damaged: core.version.load().damaged.clone(),
-            columns: columns_of(&core.version.load()),
-            seen: core.bitmaps.see(&core.version.load()),
+            damaged: version.damaged.clone(),
+            columns: columns_of(&version),
+            seen: core.bitmaps.see(&version),
             sequences,
         }))
     }

@@ -38,13 +38,11 @@ const SPILL: &str = "spill";
 /// The first position a log has.
 const LOG_START: Position = Position(8);
 
-/// Whether the log is in the archive from a position on, where there is an archive: what was let go of is in it.
-fn archived(fs: &dyn Fs, options: &Options) -> Result<impl Fn(Position) -> bool + use<>> {
-    let pieces = options.archive.dir.as_ref().map(|dir| PieceName::list(fs, dir)).transpose()?;
-    Ok(move |first: Position| {
-        let has = |piece: &PieceName| piece.first <= first && first < piece.end;
-        pieces.as_ref().is_none_or(|pieces| pieces.iter().any(has))
-    })
+/// Whether the archive has all that begins at these positions, where there is one: what was let go of is in it.
+fn is_archived(fs: &dyn Fs, options: &Options, firsts: &[Position]) -> Result<bool> {
+    let Some(dir) = &options.archive.dir else { return Ok(true) };
+    let pieces = PieceName::list(fs, dir)?;
+    Ok(firsts.iter().all(|first| pieces.iter().any(|piece| piece.first <= *first && *first < piece.end)))
 }
 
 impl Database {
@@ -53,9 +51,8 @@ impl Database {
         let control = Control::open(fs.clone(), dir, new_cluster())?;
         let store = Store::open(fs.clone(), dir, options.storage.clone())?;
         let log = LocalLog::open(fs.clone(), &dir.join("log"), options.log_segment_bytes)?;
-        let dropped = archived(&*fs, &options)
-            .and_then(|archived| log.drop_before_gap(store.checkpoint_position(), &archived));
-        if let Err(error) = dropped {
+        let may_go = |firsts: &[Position]| is_archived(&*fs, &options, firsts);
+        if let Err(error) = log.drop_before_gap(store.checkpoint_position(), may_go) {
             log::warn!("segments of the log before a gap are left over: {error}");
         }
         let log: Arc<dyn Log> = Arc::new(log);

@@ -39,7 +39,7 @@ use crate::error::{Error, Result, SqlState, check_cancel};
 use crate::fs::mapped::faults;
 use crate::index::{Finder, bitmap};
 use crate::log::StorageId;
-use crate::storage::{Part, is_damage, is_rot};
+use crate::storage::{Part, is_rot};
 use crate::table::Table;
 use crate::table::state::VectorIndex;
 
@@ -178,14 +178,11 @@ impl Database {
         self.found(Some(&place), Kind::Graph, &file_of(error), error, BUILT_ANEW);
     }
 
-    /// An automatic vacuum met rows that cannot be read; it is told once, however often it is tried.
+    /// An automatic vacuum met damage, which is told once, however often it is tried.
     pub(super) fn found_in_vacuum(&self, name: &str, error: &Error) {
         let file = file_of(error);
         let known = |finding: &Finding| finding.kind == Kind::Rows && finding.file == file;
-        if is_damage(error)
-            && file.ends_with(".sst")
-            && !self.core().scrubs.state.lock().findings.iter().any(known)
-        {
+        if file.ends_with(".sst") && !self.core().scrubs.state.lock().findings.iter().any(known) {
             self.note(Some(name), Kind::Rows, &file, error, RESTORE);
         }
     }
@@ -331,13 +328,11 @@ impl Run<'_> {
         let store = self.database.core().store.clone();
         let done = store.scrub(storage, &mut |bytes| self.pace(bytes))?;
         self.looked_at(done.files, done.bytes);
-        for error in &done.unread {
-            self.found(Some(name), Kind::Rows, &file_of(error), error, NOT_READ);
-        }
         for damage in done.damage {
             let file = damage.file.display().to_string();
             match damage.part {
                 Part::Rows => self.found(Some(name), Kind::Rows, &file, &damage.error, RESTORE),
+                Part::Unread => self.found(Some(name), Kind::Rows, &file, &damage.error, NOT_READ),
                 Part::Filter(number) => {
                     let action = self.mend(WRITTEN_ANEW, NOT_MENDED, |run| {
                         // One that was flushed since the last checkpoint can be exchanged after the next.
@@ -398,7 +393,9 @@ impl Run<'_> {
                         self.found(Some(&place), Kind::Graph, &file, &error, BUILT_ANEW);
                         if core.generations.note_damaged(oid, number, &index.finder) {
                             // Where this fails, the indexer goes on with it.
-                            self.mend(BUILT_ANEW, BUILT_ANEW, |run| run.build_anew(table, &index))?;
+                            if let Some(error) = self.unless_canceled(|run| run.build_anew(table, &index))? {
+                                log::error!("scrub: {error}");
+                            }
                         }
                     }
                     Err(error) => return Err(error),

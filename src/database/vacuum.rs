@@ -156,7 +156,6 @@ impl Database {
     /// As [`Database::step_autovacuum`], at a time that is told.
     pub(super) fn step_autovacuum_at(&self, now: Instant) -> Result<bool> {
         let core = self.core();
-        core.healthy()?;
         if core.may_checkpoint().is_err() {
             // Without one nothing is gained.
             return Ok(false);
@@ -169,25 +168,32 @@ impl Database {
                 && table.obsolete() as f64 > options.threshold as f64 + options.scale_factor * rows
         };
         let version = core.version.load_full();
-        let due: Vec<&Arc<Table>> = {
+        let mut due: Vec<&Arc<Table>> = version.tables.values().filter(due).collect();
+        if due.is_empty() {
+            return Ok(false);
+        }
+        core.healthy()?;
+        {
             let mut rests = core.vacuuming.lock();
             rests.keep(|id| version.tables.values().any(|table| table.storage() == id));
-            let rested = |table: &&Arc<Table>| !rests.rests(table.storage(), now);
-            version.tables.values().filter(due).filter(rested).collect()
-        };
+            due.retain(|table| !rests.rests(table.storage(), now));
+        }
         for table in due {
             let oid = table.state().definition.oid;
             let done = match self.vacuum(&[oid], self.background().cancel()) {
                 // The server stops.
                 Err(error) if ENDS.contains(&error.state()) => return Ok(false),
                 Err(error) => {
-                    let rest = core.vacuuming.lock().failed(table.storage(), is_damage(&error), now);
+                    let is_damage = is_damage(&error);
+                    let rest = core.vacuuming.lock().failed(table.storage(), is_damage, now);
                     let name = table.state().definition.qualified_name();
                     log::error!(
                         "the automatic vacuum of table \"{name}\" failed and will be tried again in {} s: {error}",
                         rest.as_secs()
                     );
-                    self.found_in_vacuum(&name, &error);
+                    if is_damage {
+                        self.found_in_vacuum(&name, &error);
+                    }
                     continue;
                 }
                 Ok(done) => done,

@@ -132,22 +132,25 @@ impl LocalLog {
     }
 
     /// Takes away what a crash brought back of segments that were let go, when they lie before a gap, and nobody asks for
-    /// anything before `p`. `may_go` is asked of each: those that somebody still waits for stay, and so does the gap.
-    pub fn drop_before_gap(&self, p: Position, may_go: &dyn Fn(Position) -> bool) -> Result<()> {
+    /// anything before `p`. Where there is such a gap `may_go` is asked of where those before it begin: when somebody still
+    /// waits for one they stay, and so does the gap.
+    pub fn drop_before_gap(
+        &self,
+        p: Position,
+        may_go: impl FnOnce(&[Position]) -> Result<bool>,
+    ) -> Result<()> {
         let segments = self.state.lock().segments.clone();
         let needed = segments.iter().skip(1).take_while(|next| next.first <= p).count();
         let pairs = segments.windows(2).take(needed).enumerate().rev();
         for (at, pair) in pairs {
             if !pair[0].is_followed_by(&pair[1])? {
                 let first = pair[1].first;
-                let count = at + 1;
-                if let Some(waited) = segments[..count].iter().find(|segment| !may_go(segment.first)) {
-                    log::warn!(
-                        "segments of the log are missing behind the one at position {}",
-                        waited.first.0
-                    );
+                let before: Vec<Position> = segments[..=at].iter().map(|segment| segment.first).collect();
+                if !may_go(&before)? {
+                    log::warn!("segments of the log are missing before position {}", first.0);
                     return Ok(());
                 }
+                let count = before.len();
                 log::warn!(
                     "{count} segments of the log, let go before a crash, lie before a gap and are removed"
                 );

@@ -20,12 +20,14 @@ pub struct Damage {
     pub error: Error,
 }
 
-/// Which part of a sorted table is damaged.
+/// Which part of a sorted table is damaged, or was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     Rows,
     /// Of the table with this number.
     Filter(u64),
+    /// What is left of it after an error that is no damage.
+    Unread,
 }
 
 /// What was looked at, and what is wrong with it.
@@ -34,8 +36,6 @@ pub struct Scrubbed {
     pub files: u64,
     pub bytes: u64,
     pub damage: Vec<Damage>,
-    /// Why tables could not be read to their ends, where that is no damage of theirs.
-    pub unread: Vec<Error>,
 }
 
 impl Store {
@@ -50,19 +50,14 @@ impl Store {
             done.bytes += table.meta().bytes;
             let parts = [(Part::Rows, rows), (Part::Filter(table.meta().number), filter)];
             for (part, outcome) in parts {
-                match outcome {
-                    Ok(()) => {}
-                    Err(error) if is_rot(&error) => {
-                        done.damage.push(Damage { file: table.path().to_owned(), part, error });
-                        // Without its footer nothing else of the file can be judged.
-                        break;
-                    }
-                    Err(error) if error.state() == SqlState::QUERY_CANCELED => return Err(error),
-                    Err(error) => {
-                        done.unread.push(error);
-                        break;
-                    }
+                let Err(error) = outcome else { continue };
+                if error.state() == SqlState::QUERY_CANCELED {
+                    return Err(error);
                 }
+                let part = if is_rot(&error) { part } else { Part::Unread };
+                done.damage.push(Damage { file: table.path().to_owned(), part, error });
+                // Without its footer nothing else of the file can be judged.
+                break;
             }
         }
         Ok(done)

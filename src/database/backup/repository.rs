@@ -233,10 +233,7 @@ impl Repository {
         if !known {
             let mut fill = |file: &dyn File, _: &mut Pace| file.write_all_at(bytes, 0);
             let read_back = self.write_new(&stored, &mut fill, len, &mut unpaced)?;
-            if read_back != sum {
-                let path = self.dir.join(&stored);
-                return Err(Error::corrupt(path.display(), 0, format!("checksum {sum}"), read_back));
-            }
+            compare(&self.dir.join(&stored), &sum, read_back)?;
         }
         Ok(self.counted(Stored { path: path.into(), stored, bytes: len, sum, stamp: None }, !known))
     }
@@ -293,10 +290,7 @@ impl Repository {
         };
         let read_back = self.write_new(stored, &mut fill, bytes, pace)?;
         let copied = sum.hex();
-        if read_back != copied {
-            let path = self.dir.join(stored);
-            return Err(Error::corrupt(path.display(), 0, format!("checksum {copied}"), read_back));
-        }
+        compare(&self.dir.join(stored), &copied, read_back)?;
         Ok(copied)
     }
 
@@ -308,6 +302,14 @@ impl Repository {
         let sum = write_beside(&*self.fs, &path, OF_BACKUP, fill, bytes, pace)?;
         self.unsynced.insert(folder);
         Ok(sum)
+    }
+}
+
+/// Of a file that was written, the checksum that was meant and the one that was read back.
+fn compare(path: &Path, meant: &str, read_back: String) -> Result<()> {
+    match read_back == meant {
+        true => Ok(()),
+        false => Err(Error::corrupt(path.display(), 0, format!("checksum {meant}"), read_back)),
     }
 }
 

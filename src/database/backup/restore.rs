@@ -147,12 +147,13 @@ fn chain(fs: &dyn Fs, folders: &[PathBuf], base: &Base) -> Result<Chain> {
     let longest = |fits: &dyn Fn(&PieceName) -> bool| {
         all.iter().filter(|(_, name)| fits(name)).max_by_key(|(_, name)| name.end).cloned()
     };
+    let is_ours = |cluster: u128| format!("{cluster:032x}") == base.cluster;
     let position = Position(base.position);
     let mut chain: Vec<(PathBuf, PieceName)> = Vec::new();
     let mut next = longest(&|name| name.first <= position && position < name.end);
     while let Some((folder, name)) = next {
         let cluster = Piece::cluster(fs, &folder, &name)?;
-        if format!("{cluster:032x}") != base.cluster {
+        if !is_ours(cluster) {
             let message = format!(
                 "\"{}\" is of another database than the backup",
                 folder.join(name.file_name()).display()
@@ -172,12 +173,10 @@ fn chain(fs: &dyn Fs, folders: &[PathBuf], base: &Base) -> Result<Chain> {
         return Err(Error::new(SqlState::DATA_CORRUPTED, message)
             .detail("A piece of the log is missing from the folder of backups."));
     }
-    let is_ours = |(folder, name): &&(PathBuf, PieceName)| {
-        let cluster = Piece::cluster(fs, folder, name);
-        // One that cannot be read may be.
-        cluster.map_or(true, |cluster| format!("{cluster:032x}") == base.cluster)
-    };
-    let behind = all.iter().filter(|(_, name)| name.first > end).filter(is_ours);
+    let behind = all.iter().filter(|(folder, name)| {
+        // One that cannot be read may be ours.
+        name.first > end && Piece::cluster(fs, folder, name).map_or(true, is_ours)
+    });
     let next = behind.map(|(_, name)| name.first).min();
     Ok(Chain { pieces: chain, next })
 }

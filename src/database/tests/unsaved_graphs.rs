@@ -163,10 +163,10 @@ fn a_vacuum_is_refused() {
 fn a_shutdown_goes_on() {
     for (on, kind) in FAULTS {
         let case = format!("{on:?}, {kind:?}");
-        let World { memory, faults, database, table } = world();
+        let world = world();
+        world.fail(on, kind);
+        let World { memory, faults, database, table } = world;
         let expected = all(&database, table);
-        faults.within("/db/indexes/");
-        faults.arm(Fault { at: 1, on, what: What::FailFromHere(kind) });
         database.close().unwrap_or_else(|error| panic!("{case}: {error}"));
         assert!(faults.met() > 0, "{case}: nobody tried to save the graph");
         found_in(&open(&Arc::new(memory.crash(0))), table, &expected, &case);
