@@ -329,7 +329,8 @@ pub mod key {
         out.extend_from_slice(&value.to_be_bytes()[8 - count..]);
     }
 
-    fn float(value: f64, out: &mut Vec<u8>) {
+    /// One zero, and one NaN, above everything.
+    pub fn float(value: f64, out: &mut Vec<u8>) {
         const SIGN: u64 = 1 << 63;
         let bits = match value {
             value if value.is_nan() => f64::NAN.to_bits() & !SIGN,

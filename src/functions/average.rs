@@ -1,19 +1,18 @@
 //! `avg` of integers and numeric, and `sum` of numeric: exact sums, with PostgreSQL's digits.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::*;
-use datafusion::common::cast::{as_int64_array, as_list_array};
+use datafusion::common::cast::as_int64_array;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::Accumulator;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
 
-use crate::codec::key;
 use crate::functions::decimal::{self, Numbers, is_numeric, of_integer};
+use crate::functions::distinct::{self, Distinct};
 use crate::functions::frame::{Anew, Frame, Gather, Read};
 use crate::types::Numeric;
 use crate::types::arrow::errors::external;
@@ -34,16 +33,10 @@ pub fn is_long_sum(ty: &DataType) -> bool {
 
 pub fn state_fields(args: &StateFieldsArgs) -> Vec<FieldRef> {
     if args.is_distinct {
-        return distinct_state(args.name);
+        return distinct::state(args.name, decimal::any());
     }
     let state = |name, ty| Arc::new(Field::new(format_state_name(args.name, name), ty, true));
     vec![state("sum", decimal::any()), state("count", DataType::Int64)]
-}
-
-/// The state of a [`Distinct`] of an aggregate.
-pub fn distinct_state(name: &str) -> Vec<FieldRef> {
-    let items = DataType::List(Arc::new(Field::new("item", decimal::any(), true)));
-    vec![Arc::new(Field::new(format_state_name(name, "values"), items, true))]
 }
 
 pub fn accumulator(args: &AccumulatorArgs, average: bool) -> Box<dyn Accumulator> {
@@ -193,52 +186,5 @@ impl Accumulator for Total {
 
     fn size(&self) -> usize {
         size_of::<Self>()
-    }
-}
-
-/// What is gathered of numbers of which no two are equal: of equal ones the first.
-#[derive(Debug)]
-pub struct Distinct<G> {
-    /// By their keys.
-    values: BTreeMap<Vec<u8>, Numeric>,
-    gathered: G,
-}
-
-impl<G> Distinct<G> {
-    pub fn new(gathered: G) -> Distinct<G> {
-        Distinct { values: BTreeMap::new(), gathered }
-    }
-}
-
-impl<G: Gather<Value = Numeric>> Accumulator for Distinct<G> {
-    fn update_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
-        for number in values(&columns[0])? {
-            let mut key = Vec::new();
-            key::number(&number, &mut key);
-            if let Entry::Vacant(place) = self.values.entry(key) {
-                self.gathered.add(&number)?;
-                place.insert(number);
-            }
-        }
-        Ok(())
-    }
-
-    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        as_list_array(&states[0])?.iter().flatten().try_for_each(|items| self.update_batch(&[items]))
-    }
-
-    fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        let items: Vec<ScalarValue> =
-            self.values.values().map(|number| decimal::scalar(Some(number))).collect();
-        Ok(vec![ScalarValue::List(ScalarValue::new_list_nullable(&items, &decimal::any()))])
-    }
-
-    fn evaluate(&mut self) -> Result<ScalarValue> {
-        self.gathered.answer()
-    }
-
-    fn size(&self) -> usize {
-        let entry = |key: &Vec<u8>| key.capacity() + size_of::<(Vec<u8>, Numeric)>();
-        size_of::<Self>() + self.values.keys().map(entry).sum::<usize>()
     }
 }

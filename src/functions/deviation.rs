@@ -4,7 +4,6 @@
 //! Exact ones keep the count, the sum and the sum of the squares. The variance is `(n * squares - sum * sum) / (n * (n - 1))`,
 //! or over `n * n` for a whole population, with PostgreSQL's digits of a quotient.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
@@ -18,11 +17,12 @@ use datafusion::logical_expr::{
 };
 use num_bigint::BigInt;
 
-use crate::functions::average::{Distinct, distinct_state, is_exact, values};
+use crate::functions::average::{is_exact, values};
 use crate::functions::decimal;
-use crate::functions::frame::{Anew, Frame, Framed, Gather, read_floats};
+use crate::functions::distinct::{self, Distinct};
+use crate::functions::frame::{Anew, Frame, Gather};
 use crate::functions::scalar::no_such_function;
-use crate::functions::spread::{self, Of, Spread};
+use crate::functions::spread::{self, Of, Whole};
 use crate::types::Numeric;
 use crate::types::arrow::errors::external;
 
@@ -83,18 +83,19 @@ impl AggregateUDFImpl for Deviation {
         Ok(match (is_exact(&input), args.is_distinct) {
             (true, true) => Box::new(Distinct::new(exact)),
             (true, false) => Box::new(exact),
-            (false, true) => Box::new(spread::Distinct::new(self.of)),
-            (false, false) => Box::new(spread::Whole::new(self.of)),
+            (false, true) => Box::new(Distinct::new(Whole::new(self.of))),
+            (false, false) => Box::new(Whole::new(self.of)),
         })
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
         let input = args.input_fields.first().map_or(DataType::Float64, |field| field.data_type().clone());
-        if !is_exact(&input) {
-            return Ok(spread::state_fields(args.name, args.is_distinct));
-        }
+        let is_exact = is_exact(&input);
         if args.is_distinct {
-            return Ok(distinct_state(args.name));
+            return Ok(distinct::state(args.name, if is_exact { decimal::any() } else { DataType::Float64 }));
+        }
+        if !is_exact {
+            return Ok(spread::state_fields(args.name));
         }
         let state = |name, ty| Arc::new(Field::new(format_state_name(args.name, name), ty, true));
         Ok(vec![
@@ -118,7 +119,7 @@ impl AggregateUDFImpl for Deviation {
                 Ok(Box::new(Frame::new(Anew(Exact::new(self.of)))))
             }
             exact if is_exact(&exact) => self.accumulator(args),
-            _ => Ok(Box::new(Frame::new(self.of))),
+            _ => Ok(Box::new(Frame::new(Anew(Whole::new(self.of))))),
         }
     }
 }
@@ -225,19 +226,5 @@ impl Accumulator for Exact {
 
     fn size(&self) -> usize {
         size_of::<Self>()
-    }
-}
-
-impl Framed for Of {
-    type Value = f64;
-
-    fn read(&self, column: &ArrayRef, values: &mut VecDeque<f64>) -> Result<()> {
-        read_floats(column, values)
-    }
-
-    fn answer(&self, values: &VecDeque<f64>) -> Result<ScalarValue> {
-        let mut spread = Spread::default();
-        values.iter().try_for_each(|value| spread.add(*value))?;
-        Ok(ScalarValue::Float64(spread.result(*self)))
     }
 }

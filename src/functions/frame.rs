@@ -79,7 +79,7 @@ pub trait Read: Debug + Send + Sync + Sized {
     fn read(column: &ArrayRef, values: &mut VecDeque<Self>) -> Result<()>;
 }
 
-/// What is gathered value by value, in any order.
+/// What is gathered value by value.
 pub trait Gather: Clone + Debug + Send + Sync + 'static {
     type Value: Read;
 
@@ -106,11 +106,13 @@ impl<G: Gather> Framed for Anew<G> {
     }
 }
 
-/// Adds the values of a column of numbers as floats.
-pub fn read_floats(column: &ArrayRef, values: &mut VecDeque<f64>) -> Result<()> {
-    let column = cast(column, &DataType::Float64)?;
-    values.extend(column.as_primitive::<Float64Type>().iter().flatten());
-    Ok(())
+impl Read for f64 {
+    /// Of a column of any numbers.
+    fn read(column: &ArrayRef, values: &mut VecDeque<f64>) -> Result<()> {
+        let column = cast(column, &DataType::Float64)?;
+        values.extend(column.as_primitive::<Float64Type>().iter().flatten());
+        Ok(())
+    }
 }
 
 /// `sum` and `avg` of floats.
@@ -124,7 +126,7 @@ impl Framed for FloatSum {
     type Value = f64;
 
     fn read(&self, column: &ArrayRef, values: &mut VecDeque<f64>) -> Result<()> {
-        read_floats(column, values)
+        f64::read(column, values)
     }
 
     fn answer(&self, values: &VecDeque<f64>) -> Result<ScalarValue> {

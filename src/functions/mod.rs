@@ -58,6 +58,8 @@ mod bit_aggregate;
 mod digest;
 // variance and stddev.
 mod deviation;
+// What is gathered of DISTINCT values.
+mod distinct;
 // Operators of json and jsonb.
 pub mod json;
 // Paths into documents.

@@ -9,19 +9,18 @@
 //! Infinities and NaN make a NaN of the squares; sums that grow beyond the type are an error.
 //! Source: <https://www.postgresql.org/docs/17/functions-aggregate.html#FUNCTIONS-AGGREGATE-STATISTICS-TABLE>
 
-use std::collections::BTreeSet;
-use std::mem;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array};
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::cast::{as_float64_array, as_int64_array, as_list_array};
+use datafusion::common::cast::{as_float64_array, as_int64_array};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 use datafusion_functions_aggregate_common::aggregate::groups_accumulator::accumulate::accumulate;
 
 use crate::error::{Error, SqlState};
+use crate::functions::frame::Gather;
 use crate::types::arrow::errors::external;
 
 /// Which of the family is asked for.
@@ -95,16 +94,13 @@ fn overflow() -> Error {
 }
 
 /// The fields of the state of one aggregate.
-pub fn state_fields(name: &str, is_distinct: bool) -> Vec<FieldRef> {
+pub fn state_fields(name: &str) -> Vec<FieldRef> {
     let state = |of, ty| Arc::new(Field::new(format_state_name(name, of), ty, true));
-    match is_distinct {
-        true => vec![state("values", DataType::List(Arc::new(Field::new("item", DataType::Float64, true))))],
-        false => vec![
-            state("count", DataType::Int64),
-            state("sum", DataType::Float64),
-            state("squares", DataType::Float64),
-        ],
-    }
+    vec![
+        state("count", DataType::Int64),
+        state("sum", DataType::Float64),
+        state("squares", DataType::Float64),
+    ]
 }
 
 /// The states in the columns of [`state_fields`].
@@ -116,7 +112,7 @@ fn states(columns: &[ArrayRef]) -> Result<Vec<Spread>> {
 }
 
 /// Of all values.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Whole {
     spread: Spread,
     of: Of,
@@ -125,6 +121,18 @@ pub struct Whole {
 impl Whole {
     pub fn new(of: Of) -> Whole {
         Whole { spread: Spread::default(), of }
+    }
+}
+
+impl Gather for Whole {
+    type Value = f64;
+
+    fn add(&mut self, value: &f64) -> Result<()> {
+        self.spread.add(*value)
+    }
+
+    fn answer(&self) -> Result<ScalarValue> {
+        Ok(ScalarValue::Float64(self.spread.result(self.of)))
     }
 }
 
@@ -144,62 +152,11 @@ impl Accumulator for Whole {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        Ok(ScalarValue::Float64(self.spread.result(self.of)))
+        self.answer()
     }
 
     fn size(&self) -> usize {
         size_of::<Self>()
-    }
-}
-
-/// Of values of which no two are equal, from the least to the greatest as PostgreSQL's sort has them.
-#[derive(Debug)]
-pub struct Distinct {
-    /// Their bits, in an order that is theirs.
-    values: BTreeSet<u64>,
-    of: Of,
-}
-
-impl Distinct {
-    pub fn new(of: Of) -> Distinct {
-        Distinct { values: BTreeSet::new(), of }
-    }
-
-    fn floats(&self) -> impl Iterator<Item = f64> {
-        let bits = |ordered: u64| if ordered >> 63 == 1 { ordered ^ 1 << 63 } else { !ordered };
-        self.values.iter().map(move |ordered| f64::from_bits(bits(*ordered)))
-    }
-}
-
-impl Accumulator for Distinct {
-    fn update_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
-        for value in as_float64_array(&columns[0])?.iter().flatten() {
-            // One zero, and one NaN, above everything.
-            let value = if value.is_nan() { f64::NAN.abs() } else { value + 0.0 };
-            let bits = value.to_bits();
-            self.values.insert(if bits >> 63 == 1 { !bits } else { bits ^ 1 << 63 });
-        }
-        Ok(())
-    }
-
-    fn merge_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
-        as_list_array(&columns[0])?.iter().flatten().try_for_each(|items| self.update_batch(&[items]))
-    }
-
-    fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        let values: Vec<ScalarValue> = self.floats().map(ScalarValue::from).collect();
-        Ok(vec![ScalarValue::List(ScalarValue::new_list_nullable(&values, &DataType::Float64))])
-    }
-
-    fn evaluate(&mut self) -> Result<ScalarValue> {
-        let mut spread = Spread::default();
-        self.floats().try_for_each(|value| spread.add(value))?;
-        Ok(ScalarValue::Float64(spread.result(self.of)))
-    }
-
-    fn size(&self) -> usize {
-        // A node of a B-tree is filled to two thirds.
-        size_of::<Self>() + self.values.len() * size_of::<u64>() * 3 / 2
     }
 }
 
@@ -213,10 +170,6 @@ pub struct Groups {
 impl Groups {
     pub fn new(of: Of) -> Groups {
         Groups { spreads: Vec::new(), of }
-    }
-
-    fn taken(&mut self, which: EmitTo) -> Vec<Spread> {
-        which.take_needed(&mut self.spreads)
     }
 }
 
@@ -254,22 +207,20 @@ impl GroupsAccumulator for Groups {
     }
 
     fn evaluate(&mut self, which: EmitTo) -> Result<ArrayRef> {
-        let of = self.of;
-        let results = self.taken(which);
-        Ok(Arc::new(results.iter().map(|spread| spread.result(of)).collect::<Float64Array>()))
+        let taken = which.take_needed(&mut self.spreads);
+        Ok(Arc::new(taken.iter().map(|spread| spread.result(self.of)).collect::<Float64Array>()))
     }
 
     fn state(&mut self, which: EmitTo) -> Result<Vec<ArrayRef>> {
-        let taken = self.taken(which);
-        let counts: Int64Array = taken.iter().map(|spread| Some(spread.count)).collect();
-        let [sums, squares]: [Float64Array; 2] =
-            [|spread: &Spread| spread.sum, |spread: &Spread| spread.squares]
-                .map(|part| taken.iter().map(|spread| Some(part(spread))).collect());
+        let taken = which.take_needed(&mut self.spreads);
+        let counts: Int64Array = taken.iter().map(|spread| spread.count).collect();
+        let sums: Float64Array = taken.iter().map(|spread| spread.sum).collect();
+        let squares: Float64Array = taken.iter().map(|spread| spread.squares).collect();
         Ok(vec![Arc::new(counts), Arc::new(sums), Arc::new(squares)])
     }
 
     fn size(&self) -> usize {
-        mem::size_of::<Self>() + self.spreads.capacity() * size_of::<Spread>()
+        size_of::<Self>() + self.spreads.capacity() * size_of::<Spread>()
     }
 }
 
@@ -309,18 +260,5 @@ mod tests {
         assert_eq!(spread(&[1.0]).result(Of { population: false, ..VARIANCE }), None);
         let mut large = spread(&[1e308]);
         assert!(large.add(-1e308).is_err());
-    }
-
-    #[test]
-    fn distinct_values_come_back_in_their_order() {
-        let mut distinct = Distinct::new(VARIANCE);
-        let values: Float64Array = [f64::NAN, -0.0, 3.5, -2.0, f64::NEG_INFINITY, 0.0, 3.5, -f64::NAN]
-            .into_iter()
-            .map(Some)
-            .collect();
-        distinct.update_batch(&[Arc::new(values)]).expect("floats");
-        let found: Vec<f64> = distinct.floats().collect();
-        assert_eq!(found[..4], [f64::NEG_INFINITY, -2.0, 0.0, 3.5]);
-        assert!(found[4].is_nan() && found.len() == 5);
     }
 }

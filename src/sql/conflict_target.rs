@@ -89,7 +89,7 @@ fn closing(solid: &[usize], tokens: &[TokenWithSpan], open: usize) -> Option<usi
 pub fn unwrap(name: &Ident) -> Result<Option<Target>> {
     let Some(text) = name.value.strip_prefix(MARK) else { return Ok(None) };
     let source = Source::of(text);
-    let mut parser = dialect::parser(dialect::tokenize(&source)?);
+    let mut parser = dialect::parser_of(&source)?;
     let mut words = Words::of_piece(&mut parser, &source);
     match read(&mut words) {
         Ok(target) => Ok(Some(target)),

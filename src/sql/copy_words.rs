@@ -6,6 +6,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::error::{Error, SqlState};
 use crate::functions::encodings::Encoding;
+use crate::sql::dialect::QUERIES;
 use crate::sql::statement::*;
 use crate::sql::utility::{self, boolean_option};
 use crate::sql::words::{Parsed, Words};
@@ -62,8 +63,7 @@ pub fn copy(w: &mut Words) -> Parsed<Ast> {
 
 /// What gives the rows: a query, or a change.
 fn rows(w: &mut Words) -> Parsed<Ast> {
-    let starts = ["SELECT", "VALUES", "WITH", "TABLE", "INSERT", "UPDATE", "DELETE", "MERGE"];
-    if !starts.iter().any(|word| w.at(word)) && *w.peek() != Token::LParen {
+    if !QUERIES.iter().any(|word| w.at(word)) && *w.peek() != Token::LParen {
         return w.unexpected("a query");
     }
     match utility::any(w, Overriding::None)? {

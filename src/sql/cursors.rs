@@ -96,7 +96,7 @@ impl Session {
             return Err(Error::unsupported(format!("DECLARE {which} ... {}", query.locks[0])));
         }
         self.start_statement()?;
-        let inner = Statement { ast: Ast::Query(Box::new(query.clone())), ..statement.clone() };
+        let inner = statement.with_ast(Ast::Query(Box::new(query.clone())));
         let prepared = self.plan(Some(inner), Declared::default())?;
         let plan = prepared.plan.lock().plan.clone();
         let Response::Rows(rows) = self.run_plan(&plan, &[], None).await? else {

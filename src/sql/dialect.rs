@@ -56,6 +56,9 @@ pub const OWN_WORDS: char = '\u{1}';
 /// The same before a message, its SQLSTATE and its hint, each.
 pub const OWN_STATE: char = '\u{2}';
 
+/// The words that begin a query, or a change in the place of one.
+pub const QUERIES: &[&str] = &["SELECT", "VALUES", "WITH", "TABLE", "INSERT", "UPDATE", "DELETE", "MERGE"];
+
 /// The states that a parser of ours gives.
 const OWN_STATES: [SqlState; 2] = [SqlState::DATATYPE_MISMATCH, SqlState::FEATURE_NOT_SUPPORTED];
 
@@ -248,8 +251,8 @@ fn parser_with(grammar: &'static Grammar, tokens: Vec<TokenWithSpan>) -> Parser<
 }
 
 /// A parser over a text.
-pub fn parser_of(sql: &str) -> Result<Parser<'static>> {
-    Ok(parser(tokenize(&Source::of(sql))?))
+pub fn parser_of(source: &Source) -> Result<Parser<'static>> {
+    Ok(parser(tokenize(source)?))
 }
 
 /// Parses one query, as stored or made here.
@@ -263,7 +266,7 @@ pub fn parse_query(sql: &str) -> Result<Box<datafusion::sql::sqlparser::ast::Que
 /// Parses one expression, as stored for a DEFAULT or a CHECK.
 pub fn parse_expression(sql: &str) -> Result<datafusion::sql::sqlparser::ast::Expr> {
     let source = Source::of(sql);
-    let mut parser = parser(tokenize(&source)?);
+    let mut parser = parser_of(&source)?;
     parser.parse_expr().map_err(|error| syntax_error(&source, &parser, error))
 }
 

@@ -158,8 +158,9 @@ mod large_objects;
 pub(crate) mod like_words;
 // TABLESAMPLE.
 mod sample;
-// Expressions in the planner's words.
+// A query string, and where its lines begin.
 mod source;
+// Expressions in the planner's words.
 mod spellings;
 // JSON_TABLE.
 mod json_table;

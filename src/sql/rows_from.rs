@@ -20,7 +20,7 @@ use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Whitespa
 
 use crate::error::{Error, Result, SqlState};
 use crate::functions::records::ROW;
-use crate::sql::dialect::{self, is_white, solid, word};
+use crate::sql::dialect::{self, QUERIES, is_white, solid, word};
 use crate::sql::known::quoted;
 use crate::sql::rewrite::{arguments, folded, function_call, plain_name};
 use crate::sql::set_functions;
@@ -37,9 +37,6 @@ const LISTED: &str = "hither_listed";
 const ROWS: &str = "hither_rows_of";
 /// An array, and the name of the column that it is unnested to.
 const VALUES: &str = "hither_values_of";
-
-/// What begins a query: `WITH a(b) AS (TABLE c)` lists no columns.
-const QUERIES: &[&str] = &["SELECT", "VALUES", "WITH", "TABLE", "INSERT", "UPDATE", "DELETE", "MERGE"];
 
 /// The tokens with such calls.
 pub fn take(source: &Source, tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
@@ -194,6 +191,7 @@ fn name_listed(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             Token::RParen => closed = open.pop(),
             _ => {}
         }
+        // `WITH a(b) AS (TABLE c)` lists no columns.
         let is_listed = word(&tokens[place]) == "AS"
             && number.checked_sub(1).and_then(at).is_some_and(|token| token.token == Token::RParen)
             && at(number + 1).is_some_and(|token| token.token == Token::LParen)

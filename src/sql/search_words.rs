@@ -124,7 +124,8 @@ fn contains_set(tokens: &[TokenWithSpan]) -> bool {
 
 /// The clauses that a name holds.
 pub fn read(held: &Ident) -> Result<Clauses> {
-    let mut words = parser_of(&held.value.trim_start_matches(HELD).replace(QUOTE, "\""))?;
+    let text = held.value.trim_start_matches(HELD).replace(QUOTE, "\"");
+    let mut words = parser_of(&Source::of(&text))?;
     match clauses(&mut words) {
         Ok(read) if read.search.is_some() || read.cycle.is_some() => Ok(read),
         _ => Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"FROM\"")),

@@ -583,7 +583,7 @@ impl Session {
                 }
                 let resolved = types.iter().map(|ty| ty.resolve(&catalog, &path).map(Some));
                 let types: Vec<Option<Type>> = resolved.collect::<Result<_>>()?;
-                let inner = Statement { ast: (**inner).clone(), ..statement.clone() };
+                let inner = statement.with_ast((**inner).clone());
                 let declared = Declared { types: &types, ..Declared::default() };
                 let prepared = self.plan(Some(inner), declared)?;
                 self.save(name, prepared, Some(Arc::clone(statement.source.text())))?;

@@ -492,7 +492,7 @@ pub fn undefined_relation(name: &Name) -> Error {
 pub fn parse_name(text: &str) -> Result<Name> {
     let invalid = || Error::new(SqlState::INVALID_NAME, "invalid name syntax");
     let source = Source::of(text);
-    let mut parser = dialect::parser(dialect::tokenize(&source).map_err(|_| invalid())?);
+    let mut parser = dialect::parser_of(&source).map_err(|_| invalid())?;
     let mut words = Words::of_piece(&mut parser, &source);
     let name = words.name().map_err(|_| invalid())?;
     if words.at_end() { Ok(Name { position: 0, ..name }) } else { Err(invalid()) }

@@ -54,6 +54,12 @@ impl Statement {
         }
     }
 
+    /// Another statement in the place of this one.
+    pub fn with_ast(&self, ast: Ast) -> Statement {
+        let Statement { source, range, only, .. } = self;
+        Statement { ast, source: source.clone(), range: range.clone(), only: only.clone() }
+    }
+
     /// The statement's own text, without the semicolon.
     pub fn text(&self) -> &str {
         &self.source[self.range.clone()]

@@ -1,11 +1,10 @@
 //! Pieces of sqlparser's trees, as our own rewriting puts them together.
 
+use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Cte, Expr, Ident, ObjectName, Query, SelectItem, SetExpr, TableAlias, TableFactor,
     TableFunctionArgs, TableWithJoins, Value,
 };
-
-use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 
 use crate::sql::dialect;
 

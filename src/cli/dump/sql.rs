@@ -16,8 +16,8 @@
 //!
 //! A body may read what comes later, or what calls the function: bodies are not checked while they are loaded (PostgreSQL
 //! checks those of RETURN and BEGIN ATOMIC all the same), and what calls functions without need comes when all there is
-//! that bodies may read. A table needs a function of which it
-//! generates a column, a function the table whose rows it returns and the functions of its arguments' defaults.
+//! that bodies may read. A table needs a function of which it generates a column, a function the table whose rows it
+//! returns and the functions of its arguments' defaults.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::{BufWriter, Write};
@@ -180,8 +180,8 @@ impl<W: Write> Dump<W> {
         let of_kind = |relation: &&Relation| ["p", "r", "P"].contains(&&*relation.kind);
         let tables: BTreeMap<u32, &Relation> = by_oid(relations.iter().filter(of_kind))?;
         let functions = self
-            .pairs(&format!(
-                "SELECT p.oid, p.oid FROM pg_catalog.pg_proc p
+            .ask(&format!(
+                "SELECT p.oid FROM pg_catalog.pg_proc p
                 JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
                 JOIN pg_catalog.pg_language l ON l.oid = p.prolang
                 WHERE {OWN} AND l.lanname = 'sql' AND p.oid >= 16384"
@@ -212,8 +212,9 @@ impl<W: Write> Dump<W> {
             .await?,
         );
         needs.extend(self.pairs("SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits").await?);
-        let all = tables.keys().copied().chain(functions.into_iter().map(|(function, _)| function));
-        for oid in in_order(all.collect(), &needs) {
+        let mut all: Vec<u32> = functions.iter().map(|row| number(&cell(row, 0))).collect::<Result<_>>()?;
+        all.extend(tables.keys());
+        for oid in in_order(all, &needs) {
             match tables.get(&oid) {
                 Some(table) if table.kind == "P" => self.partition(table).await?,
                 Some(table) => self.table(table).await?,

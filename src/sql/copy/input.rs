@@ -50,8 +50,9 @@ pub struct CopyInState {
     columns: Vec<usize>,
     /// Of the columns that no field fills.
     defaults: Vec<(usize, DefaultValue)>,
-    /// The positions of columns that have their values before others are computed from them.
-    given: Vec<usize>,
+    /// The positions of the columns whose domains are asked ahead of all else, for WHERE or ON_ERROR: those that have their
+    /// values before others are computed from them.
+    asked_first: Vec<usize>,
     checks: Checks,
     filter: Option<Projection>,
     options: Options,
@@ -352,7 +353,10 @@ impl Session {
         let answer = CopyIn { format, columns: columns.len() };
         let defaults: Vec<(usize, DefaultValue)> = defaults.collect::<Result<_>>()?;
         self.copy = Some(Box::new(CopyInState {
-            given: columns.iter().copied().chain(defaults.iter().map(|(column, _)| *column)).collect(),
+            asked_first: match filter.is_some() || options.on_error == OnError::Ignore {
+                true => columns.iter().copied().chain(defaults.iter().map(|(column, _)| *column)).collect(),
+                false => Vec::new(),
+            },
             defaults,
             checks: Checks::of(&table, &context)?,
             header_done: options.header == CopyHeader::No,
@@ -417,15 +421,8 @@ impl Session {
                 let ty = &copy.table.columns[*column].ty;
                 row[*column] = default.take(ty, &self.shared, &mut || self.plain_execution(&[], &[]))?;
             }
-            // Otherwise they are asked with all the rest.
-            let outside = match copy.filter.is_some() || copy.options.on_error == OnError::Ignore {
-                true => {
-                    let execution = &mut || self.plain_execution(&[], &[]);
-                    copy.checks.outside_domain(&row, &copy.given, execution)?
-                }
-                false => None,
-            };
-            if let Some((column, error)) = outside {
+            let execution = &mut || self.plain_execution(&[], &[]);
+            if let Some((column, error)) = copy.checks.outside_domain(&row, &copy.asked_first, execution)? {
                 match copy.columns.iter().position(|given| *given == column) {
                     Some(field) if copy.options.on_error == OnError::Ignore => {
                         self.skip_row(copy, field);

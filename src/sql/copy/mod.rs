@@ -40,19 +40,18 @@ impl Session {
         statement: &Statement,
         timer: Option<Timer>,
     ) -> Result<Response> {
-        self.start_statement()?;
         match (&copy.source, copy.from) {
             (CopySource::Table { name, columns, filter }, true) => {
+                self.start_statement()?;
                 self.copy_from(name, columns, filter.as_ref(), &copy.options).await
             }
             (CopySource::Table { name, columns, .. }, false) => {
-                let ast = self.rows_of_table(name, columns)?;
-                let statement = Statement { ast, ..statement.clone() };
-                self.copy_rows_to(statement, &copy.options, timer).await
+                let rows = statement.with_ast(self.rows_of_table(name, columns)?);
+                self.copy_rows_to(rows, &copy.options, timer).await
             }
             (CopySource::Rows(ast), _) => {
-                let statement = Statement { ast: (**ast).clone(), ..statement.clone() };
-                self.copy_rows_to(statement, &copy.options, timer).await
+                let rows = statement.with_ast((**ast).clone());
+                self.copy_rows_to(rows, &copy.options, timer).await
             }
         }
     }

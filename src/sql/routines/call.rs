@@ -44,10 +44,10 @@ impl Found {
         self.spread.is_some()
     }
 
-    /// Changes the arguments that are defaults.
-    pub fn change_defaults(&mut self, change: impl Fn(&mut Expr) -> Result<()>) -> Result<()> {
-        let mut arguments = self.arguments.iter_mut().zip(&self.defaults);
-        arguments.try_for_each(|(argument, is_default)| if *is_default { change(argument) } else { Ok(()) })
+    /// The arguments that are defaults.
+    pub fn defaults_mut(&mut self) -> impl Iterator<Item = &mut Expr> {
+        let arguments = self.arguments.iter_mut().zip(&self.defaults);
+        arguments.filter_map(|(argument, is_default)| is_default.then_some(argument))
     }
 
     /// The arguments one by one, those of a VARIADIC parameter too.

@@ -187,9 +187,12 @@ impl<'a> Expander<'a> {
             return Ok(None);
         };
         // What the call gives is expanded before it; defaults are not in the tree until now.
-        let search_path = path(&found.function, context);
-        let inside = PlanContext { search_path: &search_path, ..*context };
-        found.change_defaults(|default| expand_in(default, &inside, None, self.depth + 1))?;
+        let function = Arc::clone(&found.function);
+        for default in found.defaults_mut() {
+            let search_path = path(&function, context);
+            let inside = PlanContext { search_path: &search_path, ..*context };
+            expand_in(default, &inside, None, self.depth + 1)?;
+        }
         let given = args.len();
         if !found.needs_types() {
             let Found { function, arguments, .. } = found;

@@ -16,8 +16,7 @@ use datafusion::sql::sqlparser::ast::{
 use crate::sql::rewrite::has_subquery;
 use crate::sql::staged::split::with_of;
 use crate::sql::statement::{Ast, Overriding};
-use crate::sql::trees::named;
-use crate::sql::trees::{alias_of, query_from, query_of, relation};
+use crate::sql::trees::{alias_of, named, query_from, query_of, relation};
 
 /// The rows that were changed; not to be written without quotes.
 const RETURNED: &str = "returned rows";

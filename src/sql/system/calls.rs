@@ -1,6 +1,6 @@
 //! What calls functions that users made, and what else needs them: rows of pg_depend, by which a dump is put in order.
 //!
-//! As in PostgreSQL, the bodies of functions are not looked into.
+//! The bodies of functions are not looked into. PostgreSQL looks into those of RETURN and BEGIN ATOMIC.
 
 use std::collections::BTreeSet;
 
