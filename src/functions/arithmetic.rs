@@ -11,7 +11,7 @@
 //!
 //! A division by zero is 22012 for all of them.
 
-use std::fmt::{self, Display};
+use std::fmt::{self, Display, Write};
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::{Array, ArrayRef, AsArray, Datum, PrimitiveArray};
@@ -107,6 +107,15 @@ impl Op {
             Op::Abs => "abs",
         }
     }
+
+    /// Those of a higher one are computed first.
+    fn precedence(self) -> u8 {
+        match self {
+            Op::Add | Op::Sub => 1,
+            Op::Mul | Op::Div | Op::Mod => 2,
+            Op::Neg | Op::Abs => 3,
+        }
+    }
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -144,6 +153,66 @@ pub fn undefined_operator(operator: &str, left: Option<&DataType>, right: &DataT
     ))
 }
 
+/// How many operators a name shows of an expression. A name is asked for at each node, and of all within it, each time the
+/// type of one is: with names as long as what they name, planning a sum of a few hundred took seconds.
+const SHOWN_MAX: usize = 24;
+
+/// Writes the name of a column computed by an expression, with the brackets it needs to be read as it is meant: joins know
+/// their keys by it. `shown` counts the operators down that may still be shown.
+fn write_name(expr: &Expr, shown: &mut usize, name: &mut String) -> fmt::Result {
+    match expr {
+        Expr::ScalarFunction(call) if let Some(of) = operator_of(call) => {
+            write_operation(of, &call.args, shown, name)
+        }
+        expr => write!(name, "{}", expr.schema_name()),
+    }
+}
+
+fn write_operation(of: &Arithmetic, args: &[Expr], shown: &mut usize, name: &mut String) -> fmt::Result {
+    if *shown == 0 {
+        return name.write_str("...");
+    }
+    *shown -= 1;
+    let mut operand = |operand: &Expr, in_brackets: bool, name: &mut String| {
+        if !in_brackets {
+            return write_name(operand, shown, name);
+        }
+        name.push('(');
+        write_name(operand, shown, name)?;
+        name.push(')');
+        Ok(())
+    };
+    match args {
+        [left, right] => {
+            operand(left, is_looser(left, |inner| inner < of.op.precedence()), name)?;
+            write!(name, " {} ", of.name)?;
+            operand(right, is_looser(right, |inner| inner <= of.op.precedence()), name)
+        }
+        args => {
+            name.push_str("(- ");
+            args.iter().try_for_each(|arg| operand(arg, false, name))?;
+            name.push(')');
+            Ok(())
+        }
+    }
+}
+
+/// Whether an operand needs brackets; `is_looser` tells of the precedence of an operation.
+fn is_looser(operand: &Expr, is_looser: impl Fn(u8) -> bool) -> bool {
+    match operand {
+        Expr::ScalarFunction(call) if call.args.len() == 2 => {
+            operator_of(call).is_some_and(|inner| is_looser(inner.op.precedence()))
+        }
+        Expr::BinaryExpr(_) => true,
+        _ => false,
+    }
+}
+
+/// The operator that a call stands for.
+fn operator_of(call: &ScalarFunction) -> Option<&Arithmetic> {
+    call.func.inner().downcast_ref::<Arithmetic>().filter(|of| of.is_operator())
+}
+
 impl ScalarUDFImpl for Arithmetic {
     fn name(&self) -> &str {
         self.name
@@ -162,13 +231,12 @@ impl ScalarUDFImpl for Arithmetic {
     }
 
     fn schema_name(&self, args: &[Expr]) -> Result<String> {
-        Ok(match args {
-            [left, right] if self.is_operator() => {
-                format!("{} {} {}", left.schema_name(), self.name, right.schema_name())
-            }
-            [operand] if self.is_operator() => format!("(- {})", operand.schema_name()),
-            _ => format!("{}({})", self.name, schema_name_from_exprs(args)?),
-        })
+        let mut name = String::new();
+        match self.is_operator() {
+            true => write_operation(self, args, &mut { SHOWN_MAX }, &mut name)?,
+            false => write!(name, "{}({})", self.name, schema_name_from_exprs(args)?)?,
+        }
+        Ok(name)
     }
 
     fn signature(&self) -> &Signature {
@@ -234,8 +302,7 @@ impl ScalarUDFImpl for Arithmetic {
 
 /// Whether a call stands for an operator between two numbers.
 pub fn is_operation(call: &ScalarFunction) -> bool {
-    call.args.len() == 2
-        && call.func.inner().downcast_ref::<Arithmetic>().is_some_and(Arithmetic::is_operator)
+    call.args.len() == 2 && operator_of(call).is_some()
 }
 
 /// An operand in parentheses when it is an operation itself.

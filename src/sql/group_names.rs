@@ -1,11 +1,12 @@
-//! Tells apart what is grouped by, and aggregates, that the planner would call alike: it does not look at casts.
+//! Tells apart what is grouped by, and aggregates, that the planner would call alike. It knows a column by a name made of
+//! the expression, in which there are no casts, no brackets, and of a subquery only the name of its column.
 //!
 //! ```text
 //!   SELECT at, at::date, count(*) FROM t GROUP BY at, at::date
 //!   SELECT at, hither_key(at::date, 2), count(*) FROM t GROUP BY at, hither_key(at::date, 2)
 //!
-//!   SELECT sum(a), sum(a::int8) FROM t
-//!   SELECT sum(a), sum(hither_key(a::int8, 2)) FROM t
+//!   SELECT sum(a - (b - c)), sum(a - b - c) FROM t
+//!   SELECT sum(a - (b - c)), sum(hither_key(a - b - c, 2)) FROM t
 //! ```
 //!
 //! So it does with windows, and with arrays that are unnested.
@@ -15,14 +16,14 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     self, CastKind, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments,
-    GroupByExpr, OrderByKind, Query, Select, SelectItem, SetExpr,
+    GroupByExpr, Ident, OrderByKind, Query, Select, SelectItem, SetExpr, Value, WindowType,
 };
 
 use crate::functions::key;
 use crate::sql::aggregates;
 use crate::sql::known::{Known, factors};
-use crate::sql::rewrite::{bare_text, folded, function_call, name_of};
-use crate::sql::trees::{computed, number, place};
+use crate::sql::rewrite::{folded, function_call, name_of};
+use crate::sql::trees::{computed, literal, number, place};
 use crate::sql::visit;
 
 /// Does so in the selects of a query. `hidden` are the names of WITH.
@@ -49,23 +50,22 @@ fn in_body(body: &mut SetExpr, order: &mut Vec<ast::OrderByExpr>, known: &Known,
 fn in_select(select: &mut Select, order: &mut Vec<ast::OrderByExpr>, known: &Known, hidden: &[String]) {
     tell_aggregates_apart(select, order);
     let GroupByExpr::Expressions(keys, _) = &select.group_by else { return };
-    let is_set =
-        |key: &Expr| matches!(key, Expr::Rollup(_) | Expr::Cube(_) | Expr::GroupingSets(_) | Expr::Tuple(_));
-    if keys.len() < 2 || keys.iter().any(is_set) {
+    let meant: Vec<Expr> =
+        keys.iter().flat_map(members).map(|key| meant(key, select, known, hidden)).collect();
+    if meant.len() < 2 {
         return;
     }
-    let meant: Vec<Expr> = keys.iter().map(|key| meant(key, select, known, hidden)).collect();
-    let names: Vec<String> = meant.iter().map(name).collect();
+    let names: Vec<(String, String)> = meant.iter().map(|key| (name(key), canonical(key))).collect();
     let is_twin = |place: usize| {
-        !is_column(&meant[place])
-            && names.iter().enumerate().any(|(other, name)| other != place && *name == names[place])
+        let (name, text) = &names[place];
+        !is_column(&meant[place]) && names.iter().any(|(other, written)| other == name && written != text)
     };
     let twins: Vec<usize> = (0..meant.len()).filter(|&place| is_twin(place)).collect();
     for place in twins {
         let told = function_call(key::NAME, vec![meant[place].clone(), number(place + 1)]);
-        let text = canonical(&meant[place]);
+        let text = &names[place].1;
         let mut tell = |expr: &mut Expr| {
-            if canonical(expr) == text {
+            if canonical(expr) == *text {
                 *expr = told.clone();
             }
             ControlFlow::<()>::Continue(())
@@ -73,9 +73,33 @@ fn in_select(select: &mut Select, order: &mut Vec<ast::OrderByExpr>, known: &Kno
         let _ = visit::expressions_mut(&mut select.projection, &mut tell);
         let _ = visit::expressions_mut(&mut select.having, &mut tell);
         let _ = visit::expressions_mut(order, &mut tell);
-        if let GroupByExpr::Expressions(keys, _) = &mut select.group_by {
-            keys[place] = told;
+        if let GroupByExpr::Expressions(keys, _) = &mut select.group_by
+            && let Some(key) = keys.iter_mut().flat_map(members_mut).nth(place)
+        {
+            *key = told;
         }
+    }
+}
+
+/// What an item of GROUP BY groups by.
+fn members(item: &Expr) -> Vec<&Expr> {
+    match item {
+        Expr::Rollup(sets) | Expr::Cube(sets) | Expr::GroupingSets(sets) => {
+            sets.iter().flatten().flat_map(members).collect()
+        }
+        Expr::Tuple(keys) => keys.iter().collect(),
+        key => vec![key],
+    }
+}
+
+/// [`members`], to be changed.
+fn members_mut(item: &mut Expr) -> Vec<&mut Expr> {
+    match item {
+        Expr::Rollup(sets) | Expr::Cube(sets) | Expr::GroupingSets(sets) => {
+            sets.iter_mut().flatten().flat_map(members_mut).collect()
+        }
+        Expr::Tuple(keys) => keys.iter_mut().collect(),
+        key => vec![key],
     }
 }
 
@@ -85,6 +109,7 @@ fn tell_aggregates_apart(select: &mut Select, order: &mut Vec<ast::OrderByExpr>)
     let mut tell = |expr: &mut Expr| {
         let is_called_alike = |function: &Function| {
             function.over.is_some()
+                || !function.within_group.is_empty()
                 || aggregates::is_aggregate_of_any(function)
                 || function.name.to_string().eq_ignore_ascii_case("unnest")
         };
@@ -92,31 +117,61 @@ fn tell_aggregates_apart(select: &mut Select, order: &mut Vec<ast::OrderByExpr>)
             return ControlFlow::Continue(());
         }
         let written = canonical(expr);
-        let alike = seen.entry(without_casts(expr)).or_default();
+        let alike = seen.entry(planned_name(expr)).or_default();
         let place = alike.iter().position(|other| *other == written).unwrap_or_else(|| {
             alike.push(written);
             alike.len() - 1
         });
-        if let Expr::Function(Function { args: FunctionArguments::List(list), .. }) = expr
-            && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))) = list.args.first_mut()
+        if let Expr::Function(function) = expr
             && place > 0
         {
-            let told = function_call(key::NAME, vec![argument.clone(), number(place + 1)]);
-            let text = canonical(argument);
-            // In an aggregate with DISTINCT it orders by what it is given.
-            for clause in &mut list.clauses {
-                let FunctionArgumentClause::OrderBy(keys) = clause else { continue };
-                keys.iter_mut()
-                    .filter(|key| canonical(&key.expr) == text)
-                    .for_each(|key| key.expr = told.clone());
-            }
-            *argument = told;
+            tell_call(function, place + 1);
         }
         ControlFlow::<()>::Continue(())
     };
     let _ = visit::expressions_mut(&mut select.projection, &mut tell);
     let _ = visit::expressions_mut(&mut select.having, &mut tell);
     let _ = visit::expressions_mut(order, &mut tell);
+}
+
+/// Puts the number into a call where that makes no difference to it: not around what has to be a constant, as the argument
+/// of ntile() and the fraction of percentile_cont().
+fn tell_call(function: &mut Function, place: usize) {
+    let is_aggregate = aggregates::is_aggregate_of_any(function);
+    let tell = |part: &mut Expr| {
+        let text = canonical(part);
+        *part = function_call(key::NAME, vec![part.clone(), number(place)]);
+        (text, part.clone())
+    };
+    if let Some(first) = function.within_group.first_mut() {
+        tell(&mut first.expr);
+        return;
+    }
+    if let Some(WindowType::WindowSpec(window)) = function.over.as_mut()
+        && !is_aggregate
+        && let Some(first) =
+            window.order_by.iter_mut().map(|key| &mut key.expr).chain(&mut window.partition_by).next()
+    {
+        tell(first);
+        return;
+    }
+    let FunctionArguments::List(list) = &mut function.args else { return };
+    let (text, told) = match list.args.first_mut() {
+        Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))) => tell(argument),
+        // Of count(*).
+        Some(FunctionArg::Unnamed(all @ FunctionArgExpr::Wildcard)) => {
+            let mut one = number(1);
+            tell(&mut one);
+            *all = FunctionArgExpr::Expr(one);
+            return;
+        }
+        _ => return,
+    };
+    // In an aggregate with DISTINCT it orders by what it is given.
+    for clause in &mut list.clauses {
+        let FunctionArgumentClause::OrderBy(keys) = clause else { continue };
+        keys.iter_mut().filter(|key| canonical(&key.expr) == text).for_each(|key| key.expr = told.clone());
+    }
 }
 
 /// What a key stands for: an item of the list, by its number or by a name that no column has.
@@ -140,18 +195,18 @@ fn is_column(expr: &Expr) -> bool {
     matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
 }
 
-/// What the planner would call it, without the table: it does not look at casts.
+/// What the planner would call it, without the table.
 fn name(expr: &Expr) -> String {
     match expr {
         Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => name(inner),
         Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Subquery(_) => name_of(expr),
-        other => bare_text(other),
+        other => planned_name(other),
     }
 }
 
 /// Arrays that are unnested side by side, of which the planner would call some alike, under names of their own.
 pub fn tell_arrays_apart(arrays: &mut [Expr]) {
-    let names: Vec<String> = arrays.iter().map(without_casts).collect();
+    let names: Vec<String> = arrays.iter().map(planned_name).collect();
     for (place, array) in arrays.iter_mut().enumerate() {
         if names[..place].contains(&names[place]) {
             *array = function_call(key::NAME, vec![array.clone(), number(place + 1)]);
@@ -177,36 +232,40 @@ pub fn number_queries(arrays: &mut [Expr]) {
     }
 }
 
-/// The text of an expression without its casts.
-fn without_casts(expr: &Expr) -> String {
-    written(expr, |part| match part {
-        Expr::Cast { expr: inner, .. } => Some((**inner).clone()),
-        _ => None,
-    })
+/// Of an expression what the planner's name for it tells, and maybe less: what is called alike without need gets a number.
+fn planned_name(expr: &Expr) -> String {
+    let none = || Expr::value(Value::Null);
+    let name = written(expr, |part| match part {
+        Expr::Cast { expr: inner, .. } => *part = std::mem::replace(&mut **inner, none()),
+        Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => *part = none(),
+        // Written as it is, a text may look like the end of a text and the begin of another.
+        part => {
+            if let Some(text) = literal(part) {
+                *part = Expr::Identifier(Ident::new(format!("Utf8(\"{text}\")")));
+            }
+        }
+    });
+    name.replace(' ', "")
 }
 
 /// The text of an expression, however its casts and brackets are written.
 fn canonical(expr: &Expr) -> String {
-    written(expr, |part| {
-        if let Expr::Cast { kind, .. } = part {
-            *kind = CastKind::DoubleColon;
-        }
-        None
+    written(expr, |part| match part {
+        Expr::Cast { kind, .. } => *kind = CastKind::DoubleColon,
+        // Of names, values and calls it is clear where they end.
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_) | Expr::Function(_) => {}
+        other => *other = Expr::Nested(Box::new(std::mem::replace(other, Expr::value(Value::Null)))),
     })
 }
 
-/// The text of an expression without brackets; `settle` changes a part, or gives what stands for it.
-fn written(expr: &Expr, settle: impl Fn(&mut Expr) -> Option<Expr>) -> String {
+/// The text of an expression without brackets, each part of it changed by `settle` after those in it.
+fn written(expr: &Expr, settle: impl Fn(&mut Expr)) -> String {
     let mut expr = expr.clone();
     let _ = visit::expressions_mut(&mut expr, |part| {
-        loop {
-            let other = match &mut *part {
-                Expr::Nested(inner) => Some((**inner).clone()),
-                part => settle(part),
-            };
-            let Some(other) = other else { break };
-            *part = other;
+        while let Expr::Nested(inner) = part {
+            *part = std::mem::replace(&mut **inner, Expr::value(Value::Null));
         }
+        settle(part);
         ControlFlow::<()>::Continue(())
     });
     expr.to_string()
