@@ -249,7 +249,7 @@ fn planned_name(expr: &Expr) -> String {
 }
 
 /// The text of an expression, however its casts and brackets are written.
-fn canonical(expr: &Expr) -> String {
+pub fn canonical(expr: &Expr) -> String {
     written(expr, |part| match part {
         Expr::Cast { kind, .. } => *kind = CastKind::DoubleColon,
         // Of names, values and calls it is clear where they end.

@@ -8,6 +8,14 @@
 //!
 //! Rows of arrays are also made below when an item is called as a column that the list reads: the planner reads both
 //! under one name (`SELECT unnest(tags), id + 1 AS id FROM t`).
+//!
+//! A name alone is that of an item, and one within an expression or behind that of a table is a column's, which the planner
+//! does not tell apart (<https://www.postgresql.org/docs/17/queries-order.html>):
+//!
+//! ```text
+//!   SELECT -a AS a FROM t ORDER BY t.a                     SELECT item AS a FROM (SELECT -a AS item, t.a AS key FROM t) AS q
+//!                                                          ORDER BY key
+//! ```
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -16,7 +24,9 @@ use datafusion::sql::sqlparser::ast::{
     self, Distinct, Expr, GroupByExpr, Ident, OrderByExpr, OrderByKind, Query, SelectItem, SetExpr, Visit,
 };
 
+use crate::error::{Error, Result, SqlState};
 use crate::sql::aggregates::has_aggregate;
+use crate::sql::group_names::canonical;
 use crate::sql::known::quoted;
 use crate::sql::rewrite::{folded, function_call, has_subquery, is_column, name_of, plain_name};
 use crate::sql::set_functions::is_array_of_set;
@@ -27,14 +37,15 @@ use crate::sql::volatile;
 /// The rows before they are sorted; no query of a user has a table called so.
 const ROWS: &str = "hither_rows";
 
-/// Rewrites the order of a query.
-pub fn settle(query: &mut Query) {
+/// Rewrites the order of a query. 42702 for a name that several items have.
+pub fn settle(query: &mut Query) -> Result<()> {
+    check_names(query)?;
     number_names(query);
     if let SetExpr::SetOperation { left, right, .. } = query.body.as_mut() {
         make_below(left);
         make_below(right);
     }
-    let SetExpr::Select(select) = query.body.as_ref() else { return };
+    let SetExpr::Select(select) = query.body.as_ref() else { return Ok(()) };
     let is_distinct = matches!(select.distinct, Some(Distinct::Distinct));
     let makes_rows = (is_distinct || select.distinct.is_none()) && select.projection.iter().any(makes_rows);
     if is_distinct {
@@ -44,7 +55,37 @@ pub fn settle(query: &mut Query) {
     }
     if makes_rows {
         sort_above(query);
+    } else {
+        sort_by_hidden(query);
     }
+    Ok(())
+}
+
+/// Whether items that a key names are the same. Columns are where that is not known: `a` and `t.a`.
+fn check_names(query: &Query) -> Result<()> {
+    let (SetExpr::Select(select), Some(order)) = (query.body.as_ref(), &query.order_by) else {
+        return Ok(());
+    };
+    let OrderByKind::Expressions(keys) = &order.kind else { return Ok(()) };
+    for key in keys {
+        let Expr::Identifier(name) = &key.expr else { continue };
+        let name = folded(name);
+        let mut named = select
+            .projection
+            .iter()
+            .filter_map(item)
+            .filter(|(_, shown)| *shown == name)
+            .map(|(expr, _)| expr);
+        let Some(first) = named.next() else { continue };
+        let differs = |other: &Expr| match (first, other) {
+            (Expr::Identifier(_), other) | (other, Expr::Identifier(_)) if is_column(other) => false,
+            (first, other) => canonical(first) != canonical(other),
+        };
+        if named.any(differs) {
+            return Err(Error::new(SqlState::AMBIGUOUS_COLUMN, format!("ORDER BY \"{name}\" is ambiguous")));
+        }
+    }
+    Ok(())
 }
 
 /// The expression of an item and the name it is shown by; `None` for `*`.
@@ -203,12 +244,11 @@ fn make_below(arm: &mut SetExpr) {
 
 /// Makes the rows of arrays in a query below, and sorts and names them above it, where that is needed.
 fn sort_above(query: &mut Query) {
-    let SetExpr::Select(select) = query.body.as_mut() else { return };
-    let mut none = Vec::new();
-    let order = match query.order_by.as_mut().map(|order| &mut order.kind) {
-        Some(OrderByKind::Expressions(order)) => order,
+    let SetExpr::Select(select) = query.body.as_ref() else { return };
+    let order = match query.order_by.as_ref().map(|order| &order.kind) {
+        Some(OrderByKind::Expressions(order)) => order.as_slice(),
         Some(_) => return,
-        None => &mut none,
+        None => &[],
     };
     let items: Option<Vec<(Expr, String)>> =
         select.projection.iter().map(|one| item(one).map(|(expr, name)| (expr.clone(), name))).collect();
@@ -223,6 +263,62 @@ fn sort_above(query: &mut Query) {
     if !is_needed {
         return;
     }
+    let numbers = if by_others { numbers_of(&items) } else { None };
+    computed_below(query, items, keys, numbers);
+}
+
+/// Computes the keys of an order below it that read columns called as items are.
+fn sort_by_hidden(query: &mut Query) {
+    let SetExpr::Select(select) = query.body.as_ref() else { return };
+    let Some(OrderByKind::Expressions(order)) = query.order_by.as_mut().map(|order| &mut order.kind) else {
+        return;
+    };
+    if select.distinct.is_some() {
+        return;
+    }
+    let hiding: HashSet<String> = select.projection.iter().filter_map(hiding_name).collect();
+    let reads_hidden = |key: &Expr| {
+        let found =
+            visit::own_expressions(key, |part| match is_column(part) && hiding.contains(&name_of(part)) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            });
+        !matches!(key, Expr::Identifier(_)) && found.is_break()
+    };
+    if hiding.is_empty() || !order.iter().any(|key| reads_hidden(&key.expr)) {
+        return;
+    }
+    let items: Option<Vec<(Expr, String)>> =
+        select.projection.iter().map(|one| item(one).map(|(expr, name)| (expr.clone(), name))).collect();
+    // What `*` stands for is not known here.
+    let Some(items) = items else { return };
+    let keys: Vec<Key> = order.iter().map(|key| key_of(&key.expr, &items)).collect();
+    if keys.iter().any(|key| matches!(key, Key::Other(_))) {
+        computed_below(query, items, keys, None);
+        return;
+    }
+    for (key, order) in keys.into_iter().zip(order) {
+        if let Key::Item(place) = key {
+            order.expr = number(place + 1);
+        }
+    }
+}
+
+/// The name that an item is given, where it is not that of the column it is.
+fn hiding_name(item: &SelectItem) -> Option<String> {
+    let SelectItem::ExprWithAlias { expr, alias } = item else { return None };
+    let name = folded(alias);
+    (!is_column(expr) || name_of(expr) != name).then_some(name)
+}
+
+/// Puts a query around a select: it sorts by what the select computes, `numbers` after the keys, and shows the items.
+fn computed_below(query: &mut Query, items: Vec<(Expr, String)>, keys: Vec<Key>, numbers: Option<Expr>) {
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    let mut none = Vec::new();
+    let order = match query.order_by.as_mut().map(|order| &mut order.kind) {
+        Some(OrderByKind::Expressions(order)) => order,
+        _ => &mut none,
+    };
     let column = |place: usize| Ident::new(format!("hither_{place}"));
     let of_rows = |name: Ident| Expr::CompoundIdentifier(vec![Ident::new(ROWS), name]);
     let mut inner: Vec<SelectItem> = items
@@ -241,7 +337,7 @@ fn sort_above(query: &mut Query) {
         };
         order.expr = of_rows(column(place));
     }
-    if by_others && let Some(numbers) = numbers_of(&items) {
+    if let Some(numbers) = numbers {
         let place = inner.len();
         inner.push(SelectItem::ExprWithAlias { expr: numbers, alias: column(place) });
         order.push(OrderByExpr { expr: of_rows(column(place)), ..OrderByExpr::from(Ident::new(ROWS)) });

@@ -141,7 +141,10 @@ impl VisitorMut for Rewriter<'_> {
             self.refused = Some(refused);
             return ControlFlow::Break(());
         }
-        order_by::settle(query);
+        if let Err(refused) = order_by::settle(query) {
+            self.refused = Some(refused);
+            return ControlFlow::Break(());
+        }
         group_keys::extend(query, &self.known, &self.hidden);
         group_names::tell_apart(query, &self.known, &self.hidden);
         ControlFlow::Continue(())
