@@ -4,9 +4,7 @@
 //! shown.
 
 use crate::catalog::Oid;
-
-/// Between a name and the number that tells it from others: the "unit separator".
-const NUMBERED: char = '\u{1f}';
+use crate::types::arrow::errors::NUMBERED;
 
 /// A name that differs from those of other columns.
 pub fn numbered(name: &str, position: usize) -> String {

@@ -6,10 +6,11 @@
 use std::fmt::Display;
 
 use datafusion::sql::sqlparser::ast::{
-    Distinct, Expr, GroupByExpr, OrderByKind, Query, SetExpr, UnaryOperator, Value,
+    Distinct, Expr, Function, GroupByExpr, OrderByKind, Query, SetExpr, UnaryOperator, Value,
 };
 
 use crate::error::{Error, Result, SqlState};
+use crate::sql::rewrite::{arguments, plain_name};
 use crate::sql::trees::{computed, place, unnested};
 
 /// Puts places in the words that the planner knows; 42601 and 42P10 for constants of a query that are no places.
@@ -40,6 +41,7 @@ fn settle_body(body: &mut SetExpr) -> Result<()> {
             match &mut select.group_by {
                 GroupByExpr::Expressions(keys, _) => {
                     unpack(keys);
+                    keys.iter_mut().try_for_each(spread)?;
                     keys.iter_mut().try_for_each(settle_group)
                 }
                 GroupByExpr::All(_) => Ok(()),
@@ -68,6 +70,44 @@ fn unpack(keys: &mut Vec<Expr>) {
         keys.push(Expr::GroupingSets(vec![Vec::new()]));
     }
 }
+
+/// `GROUPING SETS (ROLLUP (a, b), c)` as the sets that are meant, which sqlparser reads as a call.
+fn spread(key: &mut Expr) -> Result<()> {
+    let Expr::GroupingSets(sets) = key else { return Ok(()) };
+    for set in std::mem::take(sets) {
+        let parts = |function: &Function| -> Option<Vec<Vec<Expr>>> {
+            let parts = arguments(function)?.into_iter().map(|part| match part {
+                Expr::Tuple(parts) => parts,
+                part => vec![unnested(&part).clone()],
+            });
+            Some(parts.collect())
+        };
+        let called = match set.as_slice() {
+            [Expr::Function(function)] => plain_name(function).zip(parts(function)),
+            _ => None,
+        };
+        match called {
+            Some((name, parts)) if name == "rollup" => {
+                sets.extend((0..=parts.len()).rev().map(|length| parts[..length].concat()));
+            }
+            Some((name, parts)) if name == "cube" => {
+                if parts.len() > CUBE_MAX {
+                    let message = format!("CUBE is limited to {CUBE_MAX} elements");
+                    return Err(Error::new(SqlState("54011"), message));
+                }
+                sets.extend((0..1_usize << parts.len()).rev().map(|members| {
+                    let member = |&place: &usize| members & (1 << place) != 0;
+                    (0..parts.len()).filter(member).flat_map(|place| parts[place].clone()).collect()
+                }));
+            }
+            _ => sets.push(set),
+        }
+    }
+    Ok(())
+}
+
+/// PostgreSQL's bound: 4,096 sets.
+const CUBE_MAX: usize = 12;
 
 fn settle_group(key: &mut Expr) -> Result<()> {
     match key {

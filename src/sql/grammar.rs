@@ -206,6 +206,9 @@ impl Dialect for Grammar {
             parser.next_token();
             return Some(Ok(Expr::IsNull(Box::new(left.clone()))));
         }
+        if let Some(list) = list_of_brackets(parser, left) {
+            return Some(Ok(list));
+        }
         if let Some(quantified) = like_of_array(parser, left).or_else(|| operator_of_array(parser, left)) {
             return Some(quantified);
         }
@@ -260,6 +263,38 @@ impl Grammar {
         let nested = Expr::Nested(Box::new(either));
         Ok(if negated { Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(nested) } } else { nested })
     }
+}
+
+/// `[NOT] IN ((SELECT ...), x)`, `IN ((SELECT ...) + 1, x)`: behind two brackets sqlparser takes a query for all of the list.
+fn list_of_brackets(parser: &mut Parser, left: &Expr) -> Option<Expr> {
+    let token = |n: usize| &parser.peek_nth_token_ref(n).token;
+    let is = |token: &Token, keyword: Keyword| matches!(token, Token::Word(word) if word.keyword == keyword);
+    let negated = is(token(0), Keyword::NOT);
+    let at = usize::from(negated);
+    if !is(token(at), Keyword::IN) || *token(at + 1) != Token::LParen || *token(at + 2) != Token::LParen {
+        return None;
+    }
+    let list = parser.maybe_parse(|parser| {
+        (0..at + 2).for_each(|_| drop(parser.next_token()));
+        let list = parser.parse_comma_separated(Parser::parse_expr)?;
+        parser.expect_token(&Token::RParen)?;
+        Ok(list)
+    });
+    let mut list = list.ok()??;
+    let expr = Box::new(left.clone());
+    let mut last = list.pop();
+    while list.is_empty()
+        && let Some(Expr::Nested(inner)) = last
+    {
+        last = Some(*inner);
+    }
+    Some(match last {
+        Some(Expr::Subquery(subquery)) if list.is_empty() => Expr::InSubquery { expr, subquery, negated },
+        last => {
+            list.extend(last);
+            Expr::InList { expr, list, negated }
+        }
+    })
 }
 
 /// The function of `IS JSON`.

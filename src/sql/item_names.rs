@@ -5,7 +5,8 @@
 //!   FROM (SELECT 1, 1) q                              FROM (SELECT 1 AS "?column? 0", 1 AS "?column? 1") q
 //! ```
 //!
-//! Columns of one name are told apart by a number; see [`crate::planner::names`].
+//! Columns of one name are told apart by a number, so that those that nobody asks for by it do no harm; see
+//! [`crate::planner::names`].
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -43,12 +44,17 @@ fn name_where(query: &mut Query, is_named: impl Fn(&Expr) -> bool) {
     let names: Vec<Option<String>> = select.projection.iter().map(name_of_item).collect();
     let meant = names_of_clauses(select);
     for (position, (item, name)) in select.projection.iter_mut().zip(&names).enumerate() {
-        let (SelectItem::UnnamedExpr(expr), Some(name)) = (&*item, name) else { continue };
-        if !is_named(expr) || meant.contains(name) {
-            continue;
-        }
+        let Some(name) = name else { continue };
         let is_only = names.iter().filter(|other| other.as_ref() == Some(name)).count() == 1;
-        if is_column(expr) && !is_only {
+        let expr = match &mut *item {
+            SelectItem::ExprWithAlias { alias, .. } if !is_only => {
+                *alias = numbered(name, position);
+                continue;
+            }
+            SelectItem::UnnamedExpr(expr) => expr,
+            _ => continue,
+        };
+        if !is_named(expr) || meant.contains(name) || is_column(expr) && !is_only {
             continue;
         }
         let alias = if is_only { Ident::with_quote('"', name) } else { numbered(name, position) };

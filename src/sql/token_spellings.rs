@@ -9,6 +9,7 @@
 //! | `UNIQUE (a) INCLUDE (b)`      | `UNIQUE (a, INCLUDED(b))`, also of a primary key |
 //! | `FETCH FIRST (1 + 1) ROWS ONLY` | `LIMIT (1 + 1)`         |
 //! | `WITH (toast.vacuum_truncate = on)` | `WITH ("toast.vacuum_truncate" = on)` |
+//! | `ROLLUP ((a + b) * 2, c)`     | `ROLLUP (((a + b) * 2), c)`, as of CUBE and GROUPING SETS |
 
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
@@ -17,12 +18,13 @@ use crate::sql::dialect::{solid, word};
 /// What the columns of INCLUDE are the arguments of.
 pub const INCLUDED: &str = "hither_included";
 
+/// Words of which one is in each of them.
+const MEANT: &[&str] = &["USING", "TRIM", "INHERIT", "TOAST", "INCLUDE", "FETCH", "ROLLUP", "CUBE", "SETS"];
+
 /// The tokens with those spellings.
 pub fn settle(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let is_meant = |token: &TokenWithSpan| match &token.token {
-        Token::Word(word) => ["USING", "TRIM", "INHERIT", "TOAST", "INCLUDE", "FETCH"]
-            .iter()
-            .any(|known| word.value.eq_ignore_ascii_case(known)),
+        Token::Word(word) => MEANT.iter().any(|known| word.value.eq_ignore_ascii_case(known)),
         _ => false,
     };
     if !tokens.iter().any(is_meant) {
@@ -81,6 +83,9 @@ pub fn settle(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             "INCLUDE" if of_table && closes(&tokens, &places[..number], &["UNIQUE", "DISTINCT", "KEY"]) => {
                 include_in_key(&mut tokens, places[number - 1], at);
             }
+            "ROLLUP" | "CUBE" | "SETS" if next(1).is_some_and(|(_, token)| token.token == Token::LParen) => {
+                items_in_parentheses(&mut tokens, at);
+            }
             "FETCH" if is(&next(1), "FIRST") || is(&next(1), "NEXT") => {
                 limit_in_parentheses(&mut tokens, at);
             }
@@ -104,6 +109,46 @@ fn include_in_key(tokens: &mut Vec<TokenWithSpan>, close: usize, include: usize)
         tokens.insert(end, tokens[end].clone());
         tokens[include].token = Token::make_word(INCLUDED, None);
         tokens[close].token = Token::Comma;
+    }
+}
+
+/// Puts parentheses around what is grouped by and begins with one, which would be read as a list of its own.
+fn items_in_parentheses(tokens: &mut Vec<TokenWithSpan>, word: usize) {
+    let mut depth = 0_usize;
+    // Where an item begins, and where the parenthesis that it begins with ends.
+    let (mut start, mut closed) = (None, None);
+    let mut last = word;
+    let mut items = Vec::new();
+    for at in solid_from(tokens, word).into_iter().skip(1) {
+        let token = &tokens[at].token;
+        let ends = depth == 1 && matches!(token, Token::Comma | Token::RParen);
+        if ends {
+            if let (Some(start), Some(closed)) = (start, closed)
+                && closed != last
+            {
+                items.push((start, last));
+            }
+            (start, closed) = (None, None);
+        } else if depth == 1 && start.is_none() {
+            start = Some(at);
+        }
+        match token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            break;
+        }
+        let begins_with_one = start.is_some_and(|start| tokens[start].token == Token::LParen);
+        if depth == 1 && *token == Token::RParen && begins_with_one && closed.is_none() {
+            closed = Some(at);
+        }
+        last = at;
+    }
+    for (start, last) in items.into_iter().rev() {
+        tokens.insert(last + 1, TokenWithSpan { token: Token::RParen, span: tokens[last].span });
+        tokens.insert(start, TokenWithSpan { token: Token::LParen, span: tokens[start].span });
     }
 }
 

@@ -116,6 +116,10 @@ fn from_schema(error: &SchemaError) -> Error {
             }
             relation => {
                 let relation = relation.as_ref().map(|relation| relation.table());
+                if valid_fields.iter().any(|valid| is_one_of_several(valid, relation, &field.name)) {
+                    let message = format!("column reference \"{}\" is ambiguous", field.name);
+                    return Error::new(SqlState::AMBIGUOUS_COLUMN, message);
+                }
                 let message = match relation {
                     Some(relation) => format!("column {relation}.{} does not exist", field.name),
                     None => format!("column \"{}\" does not exist", field.name),
@@ -128,6 +132,17 @@ fn from_schema(error: &SchemaError) -> Error {
             }
         },
     }
+}
+
+/// Between the name of a column and the number that tells it from others of that name in a subquery: the "unit separator",
+/// which nobody writes.
+pub const NUMBERED: char = '\u{1f}';
+
+/// Whether a column of a relation is one of several with a name.
+fn is_one_of_several(column: &Column, relation: Option<&str>, name: &str) -> bool {
+    let is_there =
+        relation.is_none_or(|relation| column.relation.as_ref().is_some_and(|own| own.table() == relation));
+    is_there && column.name.split_once(NUMBERED).is_some_and(|(shown, _)| shown == name)
 }
 
 /// Whether a column is one of this relation, as far as both are named.
