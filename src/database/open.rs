@@ -199,7 +199,7 @@ fn replay(core: &Core) -> Result<()> {
     let from = core.replay_from()?.max(first);
     core.snapshots.publish(Seq(applied.0));
     core.opened_at(core.checkpoint_last()?);
-    core.checkpointed(from);
+    core.checkpointed(from, from);
     core.checkpoint_time().into_iter().for_each(|time| core.saw_time(time));
     let mut replay = Replay::new(core, applied, from)?;
     core.recovering.store(true, Ordering::Relaxed);
