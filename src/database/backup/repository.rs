@@ -385,16 +385,21 @@ fn each_piece(file: &dyn File, bytes: u64, f: &mut dyn FnMut(u64, &[u8]) -> Resu
 
 /// All backups in a folder, oldest first.
 pub fn bases(fs: &dyn Fs, dir: &Path) -> Result<Vec<Base>> {
-    let folder = dir.join("bases");
-    let mut found = Vec::new();
-    for name in fs.list(&folder)?.iter().filter(|name| name.extension().is_some_and(|e| e == "base")) {
-        found.push(read_base(fs, &folder.join(name))?);
-    }
+    let mut found: Vec<Base> =
+        base_files(fs, dir)?.iter().map(|path| read_base(fs, path)).collect::<Result<_>>()?;
     found.sort_by_key(|base| base.applied);
     Ok(found)
 }
 
-fn read_base(fs: &dyn Fs, path: &Path) -> Result<Base> {
+/// Where they are described.
+pub fn base_files(fs: &dyn Fs, dir: &Path) -> Result<Vec<PathBuf>> {
+    let folder = dir.join("bases");
+    let names = fs.list(&folder)?.into_iter();
+    let names = names.filter(|name| name.extension().is_some_and(|extension| extension == "base"));
+    Ok(names.map(|name| folder.join(name)).collect())
+}
+
+pub fn read_base(fs: &dyn Fs, path: &Path) -> Result<Base> {
     let file = fs.open(path, OpenMode::Read)?;
     let mut bytes = vec![0; file.len()? as usize];
     file.read_exact_at(&mut bytes, 0)?;
