@@ -174,8 +174,8 @@ impl Core {
         self.locks.release(txn);
     }
 
-    /// Where replay has to start so that it finds all of every transaction that is not published yet. Called between
-    /// commit groups.
+    /// Where replay has to start so that it finds all of every transaction that is not published yet. Exact only
+    /// between commit groups.
     pub fn replay_position(&self) -> Position {
         self.unfinished.first(|| self.log.end())
     }

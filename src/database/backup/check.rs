@@ -92,7 +92,7 @@ pub fn archives_in(fs: &dyn Fs, dir: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Checks the backups in `dir` with the pieces of the log there and in `archive`. Tells every problem; 58P01 when there is
-/// no backup.
+/// no backup, or no such archive.
 pub fn check_backups(
     fs: &dyn Fs,
     dir: &Path,
@@ -102,6 +102,10 @@ pub fn check_backups(
     let paths = base_files(fs, dir)?;
     if paths.is_empty() {
         let message = format!("there is no backup in \"{}\"", dir.display());
+        return Err(Error::new(SqlState::UNDEFINED_FILE, message));
+    }
+    if let Some(archive) = archive.filter(|archive| !fs.exists(archive)) {
+        let message = format!("there is no folder \"{}\"", archive.display());
         return Err(Error::new(SqlState::UNDEFINED_FILE, message));
     }
     let folders: Vec<PathBuf> = std::iter::once(dir.join("log")).chain(archive.map(Path::to_owned)).collect();

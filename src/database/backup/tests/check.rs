@@ -165,6 +165,8 @@ fn folders_are_told_apart() {
     assert_eq!(folder_of(&*lived().fs, Path::new(DB)).unwrap(), None);
     let error = check_backups(&fs, Path::new(ARCHIVE), None, &mut |_| {}).unwrap_err();
     assert_eq!(error.state(), SqlState::UNDEFINED_FILE, "{error}");
+    let error = check_backups(&fs, Path::new(BACKUPS), Some(Path::new("/none")), &mut |_| {}).unwrap_err();
+    assert_eq!(error.state(), SqlState::UNDEFINED_FILE, "{error}");
     // Pieces of two databases in one archive.
     let name = PieceName::list(&fs, Path::new(ARCHIVE)).unwrap().pop().unwrap();
     let mut piece = crate::log::Piece::read(&fs, Path::new(ARCHIVE), &name).unwrap();
