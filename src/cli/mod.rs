@@ -34,7 +34,7 @@ enum Command {
     Serve(serve::Args),
     /// Run a server with a small real data set and show a first search
     Demo(demo::Args),
-    /// Verify a data directory that no server is using
+    /// Verify a data directory that no server is using, a folder of backups, or an archive of the log
     Check(check::Args),
     /// Ask a running server for a backup
     Backup(backup::Args),

@@ -84,10 +84,12 @@ impl House {
         let build_kilobytes = (budget.graphs() / 1024).clamp(1024, i32::MAX as u64);
         settings.insert(0, ("maintenance_work_mem".to_owned(), format!("{build_kilobytes}kB")));
         settings.push(("hither.memory_max".to_owned(), format!("{}kB", budget.bytes() / 1024)));
+        let checkpoint_log_bytes = (trial.int(id::MAX_WAL_SIZE) as u64) << 20;
         let options = database::Options {
             autovacuum,
             archive: archive(&trial)?,
-            checkpoint_log_bytes: (trial.int(id::MAX_WAL_SIZE) as u64) << 20,
+            checkpoint_log_bytes,
+            carry: database::CarryOptions::within(checkpoint_log_bytes),
             checkpoint_interval: Duration::from_secs(trial.int(id::CHECKPOINT_TIMEOUT) as u64),
             scrub: ScrubOptions {
                 enabled: trial.bool(id::SCRUB),

@@ -365,7 +365,7 @@ impl<'a> Replay<'a> {
 
     fn work(&mut self, txn: TxnId) -> &mut Work {
         self.saw(txn);
-        self.open.entry(txn).or_insert_with(|| Work::new(txn))
+        self.open.entry(txn).or_insert_with(|| Work::new(txn, None))
     }
 
     fn data(&mut self, txn: TxnId, storage: StorageId, changes: &[u8]) -> Result<()> {

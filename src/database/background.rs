@@ -19,6 +19,7 @@ use parking_lot::{Condvar, Mutex};
 use crate::database::Database;
 use crate::database::indexer::{self, INDEXER_REST};
 use crate::error::{Error, Result};
+use crate::log::Position;
 
 const CHECKPOINTER_REST: Duration = Duration::from_millis(500);
 /// Files of dropped tables go within this time, and with all that were dropped meanwhile.
@@ -27,6 +28,33 @@ const DROPPED_REST: Duration = Duration::from_secs(10);
 const ARCHIVER_REST: Duration = Duration::from_millis(500);
 /// How often the scrub looks whether it is due.
 const SCRUB_REST: Duration = Duration::from_secs(1);
+/// So much log is replayed in 4 ms: no reason to wake a disk that sleeps.
+const IDLE_LOG_BYTES_MIN: u64 = 1 << 20;
+
+/// What the checkpointer remembers from step to step.
+pub struct Checkpoints {
+    /// When the latest was made.
+    last: Instant,
+    /// Where the log ended at the last look, and since when.
+    end: Position,
+    since: Instant,
+}
+
+impl Checkpoints {
+    pub fn new() -> Checkpoints {
+        let now = Instant::now();
+        Checkpoints { last: now, end: Position::default(), since: now }
+    }
+
+    /// For how long nothing has been logged.
+    fn idle(&mut self, end: Position, now: Instant) -> Duration {
+        if self.end != end {
+            (self.end, self.since) = (end, now);
+        }
+        now.saturating_duration_since(self.since)
+    }
+}
+
 /// The threads, while they run.
 #[derive(Default)]
 pub struct Background {
@@ -59,8 +87,8 @@ impl Background {
     pub fn start(&self, database: &Arc<Database>) -> Result<()> {
         let indexer = |database: &Database| database.index_tails(indexer::is_due);
         self.spawn("indexer", database, INDEXER_REST, indexer)?;
-        let mut last = Instant::now();
-        let checkpointer = move |database: &Database| database.step_checkpointer(&mut last);
+        let mut known = Checkpoints::new();
+        let checkpointer = move |database: &Database| database.step_checkpointer(&mut known);
         self.spawn("checkpointer", database, CHECKPOINTER_REST, checkpointer)?;
         if database.core().options.archive.dir.is_some() {
             self.spawn("archiver", database, ARCHIVER_REST, |database| database.step_archiver())?;
@@ -145,28 +173,56 @@ impl Background {
 }
 
 impl Database {
-    /// Prepares the log's next segment, and makes a checkpoint when enough log has gathered or any has been waiting long
-    /// enough, when dropped tables still take up the disk, or when there is no room for the segment: what a checkpoint lets
-    /// go may be the room that is lacking. None is made while a damaged table does not allow any. `last` is when the latest
-    /// was made.
-    pub(super) fn step_checkpointer(&self, last: &mut Instant) -> Result<bool> {
+    /// Prepares the log's next segment, and makes a checkpoint when enough log has gathered, when any has been waiting long
+    /// enough or more than a little while nothing was logged, when dropped tables still take up the disk, or when there is
+    /// no room for the segment: what a checkpoint lets go may be the room that is lacking. None is made for log that an
+    /// earlier one had and open transactions keep, nor while a damaged table does not allow any.
+    pub(super) fn step_checkpointer(&self, known: &mut Checkpoints) -> Result<bool> {
         let core = self.core();
         let prepared = core.log.prepare();
-        let dropped = !core.retired.lock().is_empty() && last.elapsed() >= DROPPED_REST;
+        let rested = known.last.elapsed();
+        let dropped = !core.retired.lock().is_empty() && rested >= DROPPED_REST;
+        let idle = known.idle(core.log.end(), Instant::now()) >= core.options.checkpoint_idle;
         if core.may_checkpoint().is_err() {
             return prepared.map(|()| false);
         }
-        let (lag, options) = (core.log_lag(), &core.options);
-        let waited = lag > 0 && last.elapsed() >= options.checkpoint_interval;
-        if lag >= options.checkpoint_log_bytes || waited || dropped || prepared.is_err() {
+        let (new, options) = (core.log_to_checkpoint(), &core.options);
+        let waited = new > 0 && rested >= options.checkpoint_interval;
+        let idle = idle && new >= IDLE_LOG_BYTES_MIN && self.is_all_linked();
+        if new >= options.checkpoint_log_bytes || waited || idle || dropped || prepared.is_err() {
             self.checkpoint()?;
-            *last = Instant::now();
+            known.last = Instant::now();
         }
         prepared.map(|()| false)
+    }
+
+    /// Whether graphs have all rows, so that a checkpoint saves what a start would link.
+    fn is_all_linked(&self) -> bool {
+        let version = self.core().version.load();
+        version
+            .tables
+            .values()
+            .all(|table| table.state().vector_indexes.iter().all(|index| index.tail.is_empty()))
     }
 
     /// Does one piece of the store's background work, and says whether there was any.
     pub fn step_storage(&self) -> Result<bool> {
         self.core().store.step()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idle_since_the_look_that_first_saw_the_end_of_the_log() {
+        let mut known = Checkpoints::new();
+        let at = |seconds| known.since + Duration::from_secs(seconds);
+        let looks =
+            [(8, at(0), 0), (8, at(7), 7), (9, at(9), 0), (9, at(12), 3), (9, at(20), 11), (30, at(21), 0)];
+        for (end, now, idle) in looks {
+            assert_eq!(known.idle(Position(end), now), Duration::from_secs(idle), "{end}");
+        }
     }
 }

@@ -1,17 +1,18 @@
 //! Checkpoints: what recovery starts from.
 //!
 //! 1. Graphs that have grown are saved as new generations; vectors are synced.
-//! 2. Between two commit groups, the trees are frozen, the states of the tables and the position are taken: everything
+//! 2. Open transactions that hold back much log with few records are carried on (`unfinished.rs`).
+//! 3. Between two commit groups, the trees are frozen, the states of the tables and the position are taken: everything
 //!    before it is in them, except transactions still open, for whose sake the log is kept from their first record on.
 //!    Definitions that change from here on change nothing about this checkpoint: a column or a table that goes has its
 //!    files until the next one.
-//! 3. Vectors are synced again: those written since the first time are few, and commits did not wait for the rest.
-//! 4. The log is synced as far as the moment: a checkpoint that survives a crash must not point past a log whose
+//! 4. Vectors are synced again: those written since the first time are few, and commits did not wait for the rest.
+//! 5. The log is synced as far as the moment: a checkpoint that survives a crash must not point past a log whose
 //!    unsynced end did not, or later commits would get positions that count as applied.
 //!    What was written to vector files since the last checkpoint is noted, for backups (`stamps.rs`).
-//! 5. Live sets and metadata indexes are written as the states have them, where they have changed (`bitmaps.rs`).
-//! 6. One manifest edit makes trees, generations, bitmaps, sequences and position durable together.
-//! 7. What nothing names any more goes: older log segments, folders of dropped tables, segments of dropped columns, older
+//! 6. Live sets and metadata indexes are written as the states have them, where they have changed (`bitmaps.rs`).
+//! 7. One manifest edit makes trees, generations, bitmaps, sequences and position durable together.
+//! 8. What nothing names any more goes: older log segments, folders of dropped tables, segments of dropped columns, older
 //!    generations and bitmaps.
 //!
 //! While a table is damaged, its files, and the log from the last position before, stay (`damaged.rs`).
@@ -68,6 +69,7 @@ impl Database {
         let (mut extras, saved) = core.generations.save(core, due)?;
         core.sync_vectors(&columns)?;
         let retired = core.retired.lock().clone();
+        core.carry_on();
         let moment = self.moment(closing)?;
         // Vectors of commits between the first sync and the moment: few, and the log before the moment goes.
         core.sync_vectors(&moment.columns)?;
@@ -107,7 +109,7 @@ impl Database {
         for Columns { table, dropped, .. } in moment.columns {
             dropped.into_iter().try_for_each(|column| table.remove_segments(&core.fs, column))?;
         }
-        core.checkpointed(moment.position);
+        core.checkpointed(moment.position, moment.applied);
         then(core)
     }
 

@@ -19,11 +19,12 @@ use crate::database::scrub::Scrubs;
 use crate::database::sequences::Sequences;
 use crate::database::snapshots::Snapshots;
 use crate::database::stamps::Stamps;
+use crate::database::unfinished::Unfinished;
 use crate::database::vacuum;
 use crate::error::{Error, Result, SqlState};
 use crate::fs::Fs;
 use crate::locks::Locks;
-use crate::log::{Log, Position, Record, Seq, StorageId, TxnId};
+use crate::log::{Log, Position, Seq, StorageId, TxnId};
 use crate::storage::{Rests, Store, folder};
 use crate::table::Table;
 
@@ -51,8 +52,10 @@ pub struct Core {
     pub checkpointing: Mutex<()>,
     /// From where recovery would replay the log, but for tables that are damaged.
     checkpoint: AtomicU64,
-    /// Transactions whose records are in the log, and from where on: a checkpoint keeps the log from the first.
-    active: Mutex<BTreeMap<TxnId, Position>>,
+    /// Where the log ended at the moment of the last checkpoint.
+    covered: AtomicU64,
+    /// Transactions whose records are in the log: a checkpoint keeps the log from the first.
+    pub unfinished: Unfinished,
     /// Folders of dropped tables: they go once a checkpoint no longer names them.
     pub retired: Mutex<Vec<PathBuf>>,
     poison: Mutex<Option<Error>>,
@@ -122,7 +125,8 @@ impl Core {
             stamps: Stamps::default(),
             checkpointing: Mutex::default(),
             checkpoint: AtomicU64::new(0),
-            active: Mutex::default(),
+            covered: AtomicU64::new(0),
+            unfinished: Unfinished::default(),
             retired: Mutex::default(),
             poison: Mutex::default(),
             recovering: AtomicBool::new(false),
@@ -164,35 +168,35 @@ impl Core {
         folder(&self.dir, storage)
     }
 
-    /// Appends records of a transaction that has not committed yet.
-    pub fn append_for(&self, txn: TxnId, records: &[Record]) -> Result<()> {
-        self.healthy()?;
-        self.active.lock().entry(txn).or_insert_with(|| self.log.end());
-        self.log.append(records).map(drop)
-    }
-
     /// The transaction has ended: nobody needs its records or waits for its locks any more.
     pub fn ended(&self, txn: TxnId) {
-        self.active.lock().remove(&txn);
+        self.unfinished.ended(txn);
         self.locks.release(txn);
     }
 
-    /// Where replay has to start so that it finds all of every transaction that is not published yet. Called between
-    /// commit groups.
+    /// Where replay has to start so that it finds all of every transaction that is not published yet. Exact only
+    /// between commit groups.
     pub fn replay_position(&self) -> Position {
-        let active = self.active.lock();
-        let end = self.log.end();
-        active.values().copied().min().map_or(end, |first| first.min(end))
+        self.unfinished.first(|| self.log.end())
     }
 
-    /// Remembers from where recovery would replay the log.
-    pub fn checkpointed(&self, position: Position) {
+    /// Remembers from where recovery would replay the log, and where that ended at the moment of the checkpoint.
+    pub fn checkpointed(&self, position: Position, end: Position) {
         self.checkpoint.store(position.0, Ordering::Relaxed);
+        self.covered.store(end.0, Ordering::Relaxed);
     }
 
     /// Bytes of log that recovery would replay.
     pub fn log_lag(&self) -> u64 {
         self.log.end().0.saturating_sub(self.checkpoint.load(Ordering::Relaxed))
+    }
+
+    /// Bytes of log that a checkpoint would spare recovery, or that it has not seen: none when the last one had all there
+    /// is, whatever open transactions hold back.
+    pub fn log_to_checkpoint(&self) -> u64 {
+        let unseen = self.log.end().0.saturating_sub(self.covered.load(Ordering::Relaxed));
+        let spared = self.replay_position().0.saturating_sub(self.checkpoint.load(Ordering::Relaxed));
+        unseen.max(spared)
     }
 
     /// The time for a commit record, never less than in one before. Called in the order of the log.

@@ -63,6 +63,8 @@ mod stamps;
 mod throttle;
 // What a transaction may do, and how it ends.
 pub mod transaction;
+// What the log has of open transactions.
+mod unfinished;
 // Space of what is dead.
 mod vacuum;
 // What one transaction has written so far.
@@ -84,6 +86,7 @@ pub use transaction::{
     Commit, Follower, InsertOutcome, Isolation, Leader, LockOutcome, OnConflict, Pending, RowUpdate, Stop,
     Transaction,
 };
+pub use unfinished::{CarryOptions, KeptLog};
 pub use vacuum::{AutovacuumOptions, TableGarbage, Vacuumed};
 pub use work::LiveWork;
 
@@ -123,6 +126,9 @@ pub struct Options {
     pub checkpoint_log_bytes: u64,
     /// Or when the log has grown at all and the last one is so long ago.
     pub checkpoint_interval: Duration,
+    /// Or when it has grown by more than is replayed in no time, and nothing has been logged for so long.
+    pub checkpoint_idle: Duration,
+    pub carry: CarryOptions,
     pub autovacuum: AutovacuumOptions,
     pub scrub: ScrubOptions,
     pub archive: ArchiveOptions,
@@ -135,6 +141,9 @@ pub struct Options {
     pub bitmap_rows_min: u64,
 }
 
+/// A replay takes half a second for so much of a load.
+const CHECKPOINT_LOG_BYTES: u64 = 128 << 20;
+
 impl Default for Options {
     fn default() -> Options {
         Options {
@@ -143,9 +152,10 @@ impl Default for Options {
             build_threads: std::thread::available_parallelism().map_or(1, usize::from),
             storage: crate::storage::Options::default(),
             log_segment_bytes: 64 << 20,
-            // A replay takes half a second for so much of a load.
-            checkpoint_log_bytes: 128 << 20,
+            checkpoint_log_bytes: CHECKPOINT_LOG_BYTES,
             checkpoint_interval: Duration::from_secs(300),
+            checkpoint_idle: Duration::from_secs(10),
+            carry: CarryOptions::within(CHECKPOINT_LOG_BYTES),
             autovacuum: AutovacuumOptions::default(),
             scrub: ScrubOptions::default(),
             archive: ArchiveOptions::default(),

@@ -18,6 +18,7 @@ use std::sync::atomic::Ordering;
 use crate::catalog::edit::{OBJECT_KEY, SEQUENCE_KEY, decode_object, stored};
 use crate::catalog::{CATALOG_STORAGE, Catalog, FIRST_USER_OID, Oid};
 use crate::database::apply::Replay;
+use crate::database::backup::archive;
 use crate::database::bitmaps::Bitmaps;
 use crate::database::checkpoint::{applied_of, checkpoint_counters};
 use crate::database::control::Control;
@@ -48,6 +49,7 @@ fn is_archived(fs: &dyn Fs, options: &Options, firsts: &[Position]) -> Result<bo
 impl Database {
     /// Opens or creates the data directory.
     pub fn open(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Arc<Database>> {
+        archive::refuse_inside(&*fs, options.home.as_deref().unwrap_or(dir), &options.archive)?;
         let control = Control::open(fs.clone(), dir, new_cluster())?;
         let store = Store::open(fs.clone(), dir, options.storage.clone())?;
         let log = LocalLog::open(fs.clone(), &dir.join("log"), options.log_segment_bytes)?;
@@ -199,7 +201,7 @@ fn replay(core: &Core) -> Result<()> {
     let from = core.replay_from()?.max(first);
     core.snapshots.publish(Seq(applied.0));
     core.opened_at(core.checkpoint_last()?);
-    core.checkpointed(from);
+    core.checkpointed(from, from);
     core.checkpoint_time().into_iter().for_each(|time| core.saw_time(time));
     let mut replay = Replay::new(core, applied, from)?;
     core.recovering.store(true, Ordering::Relaxed);

@@ -71,14 +71,16 @@ fn go_back(core: &Core, work: &mut Work, savepoint: &Savepoint, catalog: &Catalo
         for (storage, writer) in &mut work.writers {
             let changes = writer.take_chunk();
             if !changes.is_empty() {
-                core.append_for(
-                    work.txn,
-                    &[Record::Data { txn: work.txn, storage: *storage, changes: &changes }],
-                )?;
+                let storage = *storage;
+                core.append_for(work.txn, work.session, |txn| Record::Data {
+                    txn,
+                    storage,
+                    changes: &changes,
+                })?;
             }
         }
         let edits = Edit::encode_list(&opposite);
-        core.append_for(work.txn, &[Record::Catalog { txn: work.txn, edits: &edits }])?;
+        core.append_for(work.txn, work.session, |txn| Record::Catalog { txn, edits: &edits })?;
         forget_definitions(core, work, savepoint, catalog);
     }
     Ok(())

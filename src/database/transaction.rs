@@ -309,7 +309,11 @@ impl Transaction {
 
     pub(super) fn work(&mut self) -> &mut Work {
         let (core, number) = (&self.core, self.number);
-        self.work.get_or_insert_with(|| Work::new(number.unwrap_or_else(|| core.new_txn())))
+        let session = match self.holder {
+            Holder::Transaction(session) => session,
+            _ => None,
+        };
+        self.work.get_or_insert_with(|| Work::new(number.unwrap_or_else(|| core.new_txn()), session))
     }
 
     /// Locks the table for changes of its rows, and returns the pen for it.
@@ -626,8 +630,9 @@ impl Transaction {
         let full = work.writers.iter_mut().filter(|(_, writer)| writer.chunk_bytes() >= bytes_min.max(1));
         for (storage, writer) in full {
             let changes = writer.take_chunk();
-            let record = Record::Data { txn: work.txn, storage: *storage, changes: &changes };
-            self.core.append_for(work.txn, &[record])?;
+            let storage = *storage;
+            let record = |txn| Record::Data { txn, storage, changes: &changes };
+            self.core.append_for(work.txn, work.session, record)?;
             writer.reuse_chunk(changes);
             work.logged = true;
         }
@@ -641,8 +646,9 @@ impl Transaction {
         // Changes made before stand before the edits in the log: a slot that a new column has place for is known by then.
         self.log_chunks(1)?;
         let core = self.core.clone();
-        let txn = self.work().txn;
-        core.append_for(txn, &[Record::Catalog { txn, edits: &Edit::encode_list(edits) }])?;
+        let work = self.work();
+        let list = Edit::encode_list(edits);
+        core.append_for(work.txn, work.session, |txn| Record::Catalog { txn, edits: &list })?;
         let catalog = Arc::new(self.catalog.apply(edits));
         let work = self.work();
         work.logged = true;

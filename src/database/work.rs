@@ -19,6 +19,8 @@ use crate::table::write::Writer;
 /// A transaction's writes, not published yet.
 pub struct Work {
     pub txn: TxnId,
+    /// Of the client, if there is one.
+    pub session: Option<i32>,
     pub writers: BTreeMap<StorageId, Writer>,
     pub edits: Vec<Edit>,
     /// Tables whose files this transaction made.
@@ -38,9 +40,10 @@ pub struct Work {
 pub const CHUNK_BYTES: usize = 1 << 20;
 
 impl Work {
-    pub fn new(txn: TxnId) -> Work {
+    pub fn new(txn: TxnId, session: Option<i32>) -> Work {
         Work {
             txn,
+            session,
             writers: BTreeMap::new(),
             edits: Vec::new(),
             created: BTreeMap::new(),
@@ -170,7 +173,8 @@ impl Work {
     pub fn undo(self, core: &Core) {
         if self.logged {
             // Saves recovery the memory; without it the transaction has no Commit and never counts either.
-            let _ = core.log.append(&[Record::Abort { txn: self.txn }]);
+            let txn = core.unfinished.last_number(self.txn);
+            let _ = core.log.append(&[Record::Abort { txn }]);
         }
         for (_, writer) in self.writers {
             writer.undo();
@@ -220,6 +224,8 @@ pub fn no_table(oid: Oid) -> Error {
 pub struct LiveWork {
     core: Arc<Core>,
     work: Option<Work>,
+    /// What its records bear.
+    number: TxnId,
     /// Log bytes not yet appended, by table.
     chunks: Vec<(StorageId, Vec<u8>)>,
 }
@@ -228,21 +234,18 @@ impl LiveWork {
     pub fn new(core: Arc<Core>, mut work: Work) -> LiveWork {
         let chunks = work.writers.iter_mut().map(|(storage, writer)| (*storage, writer.take_chunk()));
         let chunks = chunks.filter(|(_, chunk)| !chunk.is_empty()).collect();
-        LiveWork { core, work: Some(work), chunks }
+        let number = core.unfinished.last_number(work.txn);
+        LiveWork { core, work: Some(work), number, chunks }
     }
 
     pub fn into_work(mut self) -> Work {
         self.work.take().expect("taken here only, and this consumes it")
     }
-
-    fn txn(&self) -> TxnId {
-        self.work.as_ref().expect("there until it is consumed").txn
-    }
 }
 
 impl commit::Work for LiveWork {
     fn records<'a>(&'a self, records: &mut Vec<Record<'a>>) {
-        let txn = self.txn();
+        let txn = self.number;
         for (storage, changes) in &self.chunks {
             records.push(Record::Data { txn, storage: *storage, changes });
         }

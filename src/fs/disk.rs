@@ -36,15 +36,20 @@ impl Fs for DiskFs {
         fs::remove_file(path).map_err(failed("remove", path))
     }
 
-    fn create_dir_all(&self, path: &Path) -> Result<()> {
-        let missing: Vec<&Path> =
-            path.ancestors().take_while(|at| !at.as_os_str().is_empty() && !at.exists()).collect();
-        fs::create_dir_all(path).map_err(failed("create", path))?;
-        for created in missing.iter().rev() {
-            let parent = created.parent().filter(|at| !at.as_os_str().is_empty());
-            self.sync_dir(parent.unwrap_or(Path::new(".")))?;
+    fn create_dir(&self, path: &Path) -> Result<()> {
+        match fs::create_dir(path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            outcome => outcome.map_err(failed("create", path)),
         }
-        Ok(())
+    }
+
+    fn sync_name(&self, folder: &Path) -> Result<()> {
+        let Some(parent) = folder.parent() else { return Ok(()) };
+        match fs::File::open(or_current(parent)) {
+            // Whoever made the folder in there is another one.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
+            opened => opened.and_then(|folder| folder.sync_all()).map_err(failed("sync", parent)),
+        }
     }
 
     fn resolve(&self, path: &Path) -> Result<PathBuf> {
@@ -90,7 +95,7 @@ impl Fs for DiskFs {
     }
 
     fn sync_dir(&self, path: &Path) -> Result<()> {
-        fs::File::open(path).and_then(|folder| folder.sync_all()).map_err(failed("sync", path))
+        fs::File::open(or_current(path)).and_then(|folder| folder.sync_all()).map_err(failed("sync", path))
     }
 
     fn lock(&self, path: &Path) -> Result<Box<dyn Any + Send + Sync>> {
@@ -103,6 +108,11 @@ impl Fs for DiskFs {
             Err(fs::TryLockError::Error(error)) => Err(Error::io("lock", path.display(), &error)),
         }
     }
+}
+
+/// The parent of a relative name is "".
+fn or_current(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
 }
 
 /// The refusal of [`Fs::lock`], the same from every file system.

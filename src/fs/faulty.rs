@@ -273,9 +273,9 @@ impl Fs for FaultyFs {
         self.inner.remove_file(path)
     }
 
-    fn create_dir_all(&self, path: &Path) -> Result<()> {
+    fn create_dir(&self, path: &Path) -> Result<()> {
         self.faults.pass(Op::CREATE, path)?;
-        self.inner.create_dir_all(path)
+        self.inner.create_dir(path)
     }
 
     fn remove_dir_all(&self, path: &Path) -> Result<()> {
@@ -302,6 +302,7 @@ impl Fs for FaultyFs {
     }
 
     fn lock(&self, path: &Path) -> Result<Box<dyn Any + Send + Sync>> {
+        self.faults.pass(Op::OPEN, path)?;
         self.inner.lock(path)
     }
 }

@@ -14,7 +14,8 @@
 //!   moments, because a cache writes back whole units. Its length is that after some of the writes. Names come back
 //!   after a prefix of the name operations, or after any subset of them; a rename is one operation.
 //!
-//! Folders are durable at once, as [`Fs::create_dir_all`] promises. Maps see later writes, as real ones do.
+//! Folders are names too: one that was made or removed is there or not after a crash until its parent was synced, and what
+//! is in one that is lost is lost with it. Maps see later writes, as real ones do.
 
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,11 +39,34 @@ struct State {
     names: Names,
     synced: Names,
     pending: Vec<NameChange>,
-    folders: BTreeSet<PathBuf>,
     locks: BTreeSet<PathBuf>,
 }
 
-type Names = BTreeMap<PathBuf, Arc<Inode>>;
+/// Without the root and the current folder, which are always there.
+#[derive(Clone, Default)]
+struct Names {
+    files: BTreeMap<PathBuf, Arc<Inode>>,
+    folders: BTreeSet<PathBuf>,
+}
+
+impl Names {
+    fn has_folder(&self, path: &Path) -> bool {
+        path.parent().is_none() || self.folders.contains(path)
+    }
+
+    /// Takes away what lies in folders that are not there.
+    fn prune(&mut self) {
+        let mut there = Names::default();
+        // Parents come before what is in them.
+        for folder in std::mem::take(&mut self.folders) {
+            if there.has_folder(&parent(&folder)) {
+                there.folders.insert(folder);
+            }
+        }
+        self.files.retain(|path, _| there.has_folder(&parent(path)));
+        self.folders = there.folders;
+    }
+}
 
 /// One operation on names, not yet durable.
 struct NameChange {
@@ -55,17 +79,34 @@ enum NameEdit {
     Link(PathBuf, Arc<Inode>),
     Unlink(PathBuf),
     Rename(PathBuf, PathBuf, Arc<Inode>),
+    MakeFolder(PathBuf),
+    /// With all in it.
+    RemoveFolder(PathBuf),
 }
 
 impl NameEdit {
     fn apply(&self, names: &mut Names) {
         match self {
-            NameEdit::Link(path, inode) => drop(names.insert(path.clone(), inode.clone())),
-            NameEdit::Unlink(path) => drop(names.remove(path)),
+            NameEdit::Link(path, inode) => drop(names.files.insert(path.clone(), inode.clone())),
+            NameEdit::Unlink(path) => drop(names.files.remove(path)),
             NameEdit::Rename(from, to, inode) => {
-                names.remove(from);
-                names.insert(to.clone(), inode.clone());
+                names.files.remove(from);
+                names.files.insert(to.clone(), inode.clone());
             }
+            NameEdit::MakeFolder(path) => drop(names.folders.insert(path.clone())),
+            NameEdit::RemoveFolder(path) => {
+                names.files.retain(|name, _| !name.starts_with(path));
+                names.folders.retain(|name| !name.starts_with(path));
+            }
+        }
+    }
+
+    /// Whether all of it is inside of the folder.
+    fn is_inside(&self, folder: &Path) -> bool {
+        match self {
+            NameEdit::Link(path, _) | NameEdit::Unlink(path) => path.starts_with(folder),
+            NameEdit::Rename(from, to, _) => from.starts_with(folder) && to.starts_with(folder),
+            NameEdit::MakeFolder(path) | NameEdit::RemoveFolder(path) => path.starts_with(folder),
         }
     }
 }
@@ -90,14 +131,16 @@ impl MemoryFs {
         for edit in surviving(&state.pending, &mut chance) {
             edit.apply(&mut names);
         }
+        names.prune();
         // All at one moment: a writer between two files would leave the later of two writes without the earlier one. A file
         // of two names is one file.
         let mut contents = BTreeMap::new();
-        for inode in names.values() {
+        for inode in names.files.values() {
             contents.entry(Arc::as_ptr(inode)).or_insert_with(|| inode.0.lock());
         }
         let mut crashed: BTreeMap<*const Inode, Arc<Inode>> = BTreeMap::new();
-        let names: Names = names
+        let files = names
+            .files
             .iter()
             .map(|(path, inode)| {
                 let inode = Arc::as_ptr(inode);
@@ -106,14 +149,14 @@ impl MemoryFs {
             })
             .collect();
         drop(contents);
-        let folders = state.folders.clone();
-        MemoryFs(Arc::new(Mutex::new(State { synced: names.clone(), names, folders, ..State::default() })))
+        let names = Names { files, folders: names.folders };
+        MemoryFs(Arc::new(Mutex::new(State { synced: names.clone(), names, ..State::default() })))
     }
 
     /// What a kernel may do after a failed sync (the "fsyncgate" of 2018): it drops what it could not write and calls the
     /// pages clean. Readers still see the bytes, and no later sync makes them durable.
     pub fn lose_unsynced(&self, path: &Path) {
-        if let Some(inode) = self.0.lock().names.get(path) {
+        if let Some(inode) = self.0.lock().names.files.get(path) {
             inode.0.lock().lose_unsynced();
         }
     }
@@ -121,7 +164,7 @@ impl MemoryFs {
     /// Bytes of all files that have a name, without holes.
     pub fn bytes(&self) -> u64 {
         let state = self.0.lock();
-        state.names.values().map(|inode| inode.0.lock().space()).sum()
+        state.names.files.values().map(|inode| inode.0.lock().space()).sum()
     }
 }
 
@@ -142,11 +185,11 @@ fn surviving<'a>(pending: &'a [NameChange], chance: &mut Chance) -> Vec<&'a Name
 impl Fs for MemoryFs {
     fn open(&self, path: &Path, mode: OpenMode) -> Result<Arc<dyn File>> {
         let mut state = self.0.lock();
-        let inode = match (state.names.get(path), mode) {
+        let inode = match (state.names.files.get(path), mode) {
             (Some(_), OpenMode::Create) => return Err(failed("create", path, ErrorKind::AlreadyExists)),
             (Some(inode), _) => inode.clone(),
             (None, OpenMode::Create) => {
-                if !state.folders.contains(&parent(path)) {
+                if !state.names.has_folder(&parent(path)) {
                     return Err(failed("create", path, ErrorKind::NotFound));
                 }
                 let inode = Arc::new(Inode::default());
@@ -160,10 +203,10 @@ impl Fs for MemoryFs {
 
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
         let mut state = self.0.lock();
-        let Some(inode) = state.names.get(from).cloned() else {
+        let Some(inode) = state.names.files.get(from).cloned() else {
             return Err(failed("rename", from, ErrorKind::NotFound));
         };
-        if !state.folders.contains(&parent(to)) {
+        if !state.names.has_folder(&parent(to)) {
             return Err(failed("rename", from, ErrorKind::NotFound));
         }
         let edit = NameEdit::Rename(from.to_owned(), to.to_owned(), inode);
@@ -173,36 +216,45 @@ impl Fs for MemoryFs {
 
     fn remove_file(&self, path: &Path) -> Result<()> {
         let mut state = self.0.lock();
-        if !state.names.contains_key(path) {
+        if !state.names.files.contains_key(path) {
             return Err(failed("remove", path, ErrorKind::NotFound));
         }
         state.change(vec![parent(path)], NameEdit::Unlink(path.to_owned()));
         Ok(())
     }
 
-    fn create_dir_all(&self, path: &Path) -> Result<()> {
-        let folders = path.ancestors().map(Path::to_owned);
-        self.0.lock().folders.extend(folders);
+    fn create_dir(&self, path: &Path) -> Result<()> {
+        let mut state = self.0.lock();
+        if state.names.has_folder(path) {
+            return Ok(());
+        }
+        if state.names.files.contains_key(path) {
+            return Err(failed("create", path, ErrorKind::AlreadyExists));
+        }
+        if !state.names.has_folder(&parent(path)) {
+            return Err(failed("create", path, ErrorKind::NotFound));
+        }
+        state.change(vec![parent(path)], NameEdit::MakeFolder(path.to_owned()));
         Ok(())
     }
 
     fn remove_dir_all(&self, path: &Path) -> Result<()> {
         let mut state = self.0.lock();
-        if !state.folders.contains(path) {
+        if !state.names.folders.contains(path) {
             return Err(failed("remove", path, ErrorKind::NotFound));
         }
         let inside: Vec<PathBuf> =
-            state.names.keys().filter(|name| name.starts_with(path)).cloned().collect();
+            state.names.files.keys().filter(|name| name.starts_with(path)).cloned().collect();
         for name in inside {
-            state.change(vec![parent(&name), parent(path)], NameEdit::Unlink(name));
+            state.change(vec![parent(&name)], NameEdit::Unlink(name));
         }
-        state.folders.retain(|folder| !folder.starts_with(path));
+        state.change(vec![parent(path)], NameEdit::RemoveFolder(path.to_owned()));
         Ok(())
     }
 
     fn list(&self, path: &Path) -> Result<Vec<PathBuf>> {
         let state = self.0.lock();
-        let all = state.names.keys().chain(&state.folders);
+        let all = state.names.files.keys().chain(&state.names.folders);
         let inside = all.filter(|name| name.parent() == Some(path) && name.file_name().is_some());
         let names: BTreeSet<PathBuf> =
             inside.filter_map(|name| name.file_name()).map(PathBuf::from).collect();
@@ -211,19 +263,24 @@ impl Fs for MemoryFs {
 
     fn exists(&self, path: &Path) -> bool {
         let state = self.0.lock();
-        state.names.contains_key(path) || state.folders.contains(path)
+        state.names.files.contains_key(path) || state.names.has_folder(path)
     }
 
     fn sync_dir(&self, path: &Path) -> Result<()> {
         let mut state = self.0.lock();
         let State { synced, pending, .. } = &mut *state;
-        pending.retain(|change| {
-            let durable = change.folders.iter().any(|folder| folder == path);
-            if durable {
-                change.edit.apply(synced);
+        let mut left: Vec<NameChange> = Vec::new();
+        for change in std::mem::take(pending) {
+            if !change.folders.iter().any(|folder| folder == path) {
+                left.push(change);
+                continue;
             }
-            !durable
-        });
+            change.edit.apply(synced);
+            if let NameEdit::RemoveFolder(gone) = &change.edit {
+                left.retain(|change| !change.edit.is_inside(gone));
+            }
+        }
+        *pending = left;
         Ok(())
     }
 

@@ -63,9 +63,28 @@ pub trait Fs: Send + Sync + 'static {
     /// Atomic; durable after [`Fs::sync_dir`] of the folder. Replaces `to`.
     fn rename(&self, from: &Path, to: &Path) -> Result<()>;
     fn remove_file(&self, path: &Path) -> Result<()>;
+    /// Makes one folder, unless it is there; durable after [`Fs::sync_dir`] of its parent, which exists.
+    fn create_dir(&self, path: &Path) -> Result<()>;
     /// Creates the folder and its parents, durably: only names of files wait for [`Fs::sync_dir`].
-    fn create_dir_all(&self, path: &Path) -> Result<()>;
-    /// The folder and all in it.
+    fn create_dir_all(&self, path: &Path) -> Result<()> {
+        let is_missing = |at: &&Path| at.parent().is_some() && !self.exists(at);
+        let missing: Vec<&Path> = path.ancestors().take_while(is_missing).collect();
+        // The last one that is there may have been made by one who ended before its name was durable. Those above it were
+        // durable before it was made.
+        if let Some(there) = path.ancestors().nth(missing.len()) {
+            self.sync_name(there)?;
+        }
+        for folder in missing.into_iter().rev() {
+            self.create_dir(folder)?;
+            self.sync_name(folder)?;
+        }
+        Ok(())
+    }
+    /// Makes the name of a folder durable in its parent, as far as there is one that this process may open.
+    fn sync_name(&self, folder: &Path) -> Result<()> {
+        folder.parent().map_or(Ok(()), |parent| self.sync_dir(parent))
+    }
+    /// The folder and all in it; durable after [`Fs::sync_dir`] of its parent.
     fn remove_dir_all(&self, path: &Path) -> Result<()>;
     /// Names (not paths) of files and folders in `path`, sorted; a missing folder is an empty list.
     fn list(&self, path: &Path) -> Result<Vec<PathBuf>>;

@@ -179,6 +179,57 @@ fn a_crash_keeps_what_was_synced_under_names_that_were_synced() {
 }
 
 #[test]
+fn a_folder_is_lost_with_all_in_it_until_its_parent_is_synced() {
+    let fs = memory();
+    let (folder, file) = (Path::new("/d/x"), Path::new("/d/x/a"));
+    fs.create_dir(folder).unwrap();
+    fs.open(file, OpenMode::Create).unwrap().sync_data().unwrap();
+    fs.sync_dir(folder).unwrap();
+    let lost = fs.crash(0);
+    assert!(!lost.exists(folder) && !lost.exists(file));
+    assert!(fs.crash(1).exists(file));
+    fs.sync_dir(Path::new("/d")).unwrap();
+    assert!(fs.crash(0).exists(file), "it was synced in a folder that is durable now");
+    fs.open(&folder.join("b"), OpenMode::Create).unwrap();
+    fs.remove_dir_all(folder).unwrap();
+    assert!(!fs.exists(file) && !fs.exists(folder));
+    assert!(fs.crash(0).exists(file), "the removal was not synced");
+    assert!(!fs.crash(1).exists(folder));
+    fs.sync_dir(Path::new("/d")).unwrap();
+    for seed in 0..20 {
+        let crashed = fs.crash(seed);
+        assert_eq!(crashed.list(Path::new("/d")).unwrap(), Vec::<PathBuf>::new());
+        assert_eq!(crashed.list(folder).unwrap(), Vec::<PathBuf>::new(), "seed {seed}");
+    }
+}
+
+#[test]
+fn what_create_dir_all_has_made_is_durable_whoever_began_it() {
+    let deep = Path::new("/d/x/y/z");
+    let count = {
+        let (fs, faults) = FaultyFs::new(memory());
+        fs.create_dir_all(deep).unwrap();
+        faults.count(Op::CHANGES)
+    };
+    assert_eq!(count, 3 + 4, "each is made and its parent synced, and first that of the last one there is");
+    for at in 1..=count {
+        let inner = memory();
+        let (fs, faults) = FaultyFs::new(inner.clone());
+        faults.arm(Fault { at, on: Op::CHANGES, what: What::Fail(ErrorKind::Other) });
+        fs.create_dir_all(deep).unwrap_err();
+        // By the same process, or by the next one after a kill.
+        for begun in [inner.clone(), inner.crash(1)] {
+            begun.create_dir_all(deep).unwrap();
+            assert!(begun.crash(0).exists(deep), "after a failure at {at}");
+        }
+        // After the power failed.
+        let begun = inner.crash(0);
+        begun.create_dir_all(deep).unwrap();
+        assert!(begun.crash(0).exists(deep));
+    }
+}
+
+#[test]
 fn drawn_crashes_tear_between_units_and_never_inside() {
     let fs = memory();
     let file = fs.open(Path::new("/d/a"), OpenMode::Create).unwrap();

@@ -152,9 +152,13 @@ impl Piece {
 
     /// Whose log a file is of, from its header alone.
     pub fn cluster(fs: &dyn Fs, folder: &Path, name: &PieceName) -> Result<u128> {
-        let path = folder.join(name.file_name());
+        Piece::cluster_in(fs, &folder.join(name.file_name()))
+    }
+
+    /// [`Piece::cluster`] of a file by whatever name.
+    pub fn cluster_in(fs: &dyn Fs, path: &Path) -> Result<u128> {
         let mut bytes = [0; HEADER_BYTES];
-        fs.open(&path, OpenMode::Read)?.read_exact_at(&mut bytes, 0)?;
+        fs.open(path, OpenMode::Read)?.read_exact_at(&mut bytes, 0)?;
         Ok(Header::decode(&bytes, &path.display().to_string())?.cluster)
     }
 

@@ -56,21 +56,24 @@ fn storage(database: &Database) -> Vec<ReportRow> {
 }
 
 /// Each moment that somebody looks at. Those at the first hold back the space of all that died since, unless it is the
-/// newest.
+/// newest. `log_from` is where the records of an open transaction begin that keep the log.
 fn snapshots(database: &Database) -> Vec<ReportRow> {
     let (newest, held) = (database.published(), database.snapshots());
     let first = held.first().map(|held| held.seq).filter(|first| *first < newest);
+    let kept = database.kept_log();
     let row = |held: HeldSnapshot| {
-        let pid = match held.holder {
-            Holder::Transaction(Some(session)) => Value::Int4(session),
-            _ => Value::Null,
+        let session = match held.holder {
+            Holder::Transaction(session) => session,
+            _ => None,
         };
+        let kept = kept.iter().find(|kept| session.is_some() && kept.session == session);
         vec![
             ("position", count(held.seq.0)),
             ("holder", Value::Text(held.holder.name().into())),
-            ("pid", pid),
+            ("pid", session.map_or(Value::Null, Value::Int4)),
             ("log_bytes_behind", count(newest.0.saturating_sub(held.seq.0))),
             ("holds_back_space", Value::Bool(first == Some(held.seq))),
+            ("log_from", kept.map_or(Value::Null, |kept| count(kept.first.0))),
         ]
     };
     held.into_iter().map(row).collect()

@@ -10,7 +10,9 @@ use hither::catalog::{
     IndexMetric, IvfflatOptions, Oid, PartitionBound, Partitioning, ReferentialAction, Strategy, Table,
 };
 use hither::clock::{Clock, Timestamp};
-use hither::database::{ArchiveOptions, Database, Isolation, LockOutcome, Options, Stop, Transaction};
+use hither::database::{
+    ArchiveOptions, CarryOptions, Database, Isolation, LockOutcome, Options, Stop, Transaction,
+};
 use hither::distance::Vector;
 use hither::error::{Error, Result};
 use hither::fs::Fs;
@@ -35,6 +37,9 @@ pub fn options(archive: bool) -> Options {
         log_segment_bytes: 32 << 10,
         checkpoint_log_bytes: u64::MAX,
         checkpoint_interval: std::time::Duration::MAX,
+        checkpoint_idle: std::time::Duration::MAX,
+        // By every checkpoint.
+        carry: CarryOptions { behind_bytes_min: 0, bytes_max: u64::MAX, log_per_byte: 0 },
         // Graphs lie in files, whose making can fail and be cut short too.
         graph_bytes_max: 0,
         overlay_bytes_max: 8 << 10,

@@ -11,18 +11,18 @@
 //! A segment that is to be ended for its age comes after those that are whole: the next one needs room, and what was kept
 //! for an archive that could not be written may have taken all there is. Archived, it is let go of.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use crate::clock::Timestamp;
 use crate::database::Database;
-use crate::database::backup::repository::{OF_ARCHIVER, of_another};
+use crate::database::backup::repository::{OF_ARCHIVER, of_another, unfinished};
 use crate::database::backup::take::store_piece;
 use crate::database::core::LogHold;
-use crate::error::{Error, Result};
-use crate::fs::unpaced;
+use crate::error::{Error, Result, SqlState};
+use crate::fs::{Fs, unpaced};
 use crate::log::{Piece, PieceName, Position};
 
 /// Where the log is archived.
@@ -81,7 +81,7 @@ impl Database {
         outcome.map(|()| false)
     }
 
-    fn archive_into(&self, dir: &std::path::Path) -> Result<()> {
+    fn archive_into(&self, dir: &Path) -> Result<()> {
         let core = self.core();
         let hold = core.archive.hold.lock();
         let Some(hold) = hold.as_ref() else {
@@ -96,6 +96,7 @@ impl Database {
                 return Err(of_another(dir, &format!("{found:032x}")));
             }
         }
+        remove_unfinished(&*core.fs, dir, cluster, !known.is_empty());
         for part in core.log.parts() {
             if part.whole {
                 let name = PieceName { first: part.first, end: part.end };
@@ -136,4 +137,28 @@ impl Database {
             }
         }
     }
+}
+
+/// Removes what an archiver that ended early left beside its place. Nobody needs it, so that a failure is only told. Where
+/// no piece tells whose folder it is, those go whose header is of this database.
+fn remove_unfinished(fs: &dyn Fs, dir: &Path, cluster: u128, is_ours: bool) {
+    let removed = unfinished(fs, dir, OF_ARCHIVER).and_then(|names| {
+        let own = |name: &PathBuf| is_ours || Piece::cluster_in(fs, name).is_ok_and(|found| found == cluster);
+        names.iter().filter(|name| own(name)).try_for_each(|name| fs.remove_file(name))
+    });
+    if let Err(error) = removed {
+        log::warn!("what an archiver that ended early has left stays: {error}");
+    }
+}
+
+/// An archive within the data directory would go with it. 22023.
+pub fn refuse_inside(fs: &dyn Fs, home: &Path, options: &ArchiveOptions) -> Result<()> {
+    let Some(dir) = &options.dir else { return Ok(()) };
+    if !fs.resolve(dir)?.starts_with(fs.resolve(home)?) {
+        return Ok(());
+    }
+    let message = format!("invalid value for parameter \"archive_dir\": \"{}\"", dir.display());
+    Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
+        .detail("It is inside of the data directory.")
+        .hint("Name another folder, best on another disk."))
 }

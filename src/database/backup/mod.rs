@@ -24,8 +24,10 @@
 //! - `prune.rs`: older backups go.
 //! - `archive.rs`: whole segments of the log, as they come.
 //! - `restore.rs`: a data directory from a base and the log.
+//! - `check.rs`: whether all of it is whole, and what can be restored.
 
 pub mod archive;
+mod check;
 mod prune;
 pub mod repository;
 pub mod restore;
@@ -34,6 +36,10 @@ mod take;
 mod tests;
 
 pub use archive::{ArchiveOptions, Archived};
+pub use check::{
+    CheckedArchive, CheckedBackup, CheckedBackups, Folder, Moment, archives_in, check_archive, check_backups,
+    folder_of,
+};
 pub use prune::Pruned;
 pub use restore::{Restored, Target, restore};
 pub use take::{BackupOptions, Taken};

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, SqlState};
 use crate::fs::{File, Fs, OpenMode, Pace, unpaced};
-use crate::log::Position;
+use crate::log::{PieceName, Position};
 
 /// The format of bases that this program writes.
 const FORMAT: u32 = 1;
@@ -130,6 +130,7 @@ impl Repository {
             newest = base.files.iter().map(|file| (file.path.clone(), file.clone())).collect();
             known.extend(base.files.into_iter().map(|file| (file.stored.clone(), file)));
         }
+        remove_unfinished(&*fs, dir)?;
         let (unsynced, copied) = (BTreeSet::new(), Copied::default());
         Ok(Repository { fs, dir: dir.to_owned(), cluster, known, newest, unsynced, copied, _lock: lock })
     }
@@ -218,7 +219,7 @@ impl Repository {
             return Ok(self.counted(Stored { path: path.into(), stored, bytes, sum, stamp: None }, false));
         }
         // Somebody may have written to it since: what was copied gives it the name.
-        let beside = format!("files/{path}.copy");
+        let beside = format!("files/{path}{OF_CONTENT}");
         let sum = self.copy(source, bytes, &beside, pace)?;
         let stored = format!("files/{path}.{sum}");
         self.fs.rename(&self.dir.join(&beside), &self.dir.join(&stored))?;
@@ -319,6 +320,8 @@ pub type Fill<'a> = dyn FnMut(&dyn File, &mut Pace) -> Result<()> + 'a;
 /// What is beside its place, by who writes it: the archiver may write into the folder of a backup that is under way.
 pub const OF_BACKUP: &str = ".new";
 pub const OF_ARCHIVER: &str = ".archiving";
+/// Of a copy that is about to be named after its content.
+const OF_CONTENT: &str = ".copy";
 
 /// Writes a file beside its place, under that name and `suffix`, syncs it, reads it back and gives it its name, which is
 /// durable once the folder is synced. Answers the checksum of what was read.
@@ -385,16 +388,21 @@ fn each_piece(file: &dyn File, bytes: u64, f: &mut dyn FnMut(u64, &[u8]) -> Resu
 
 /// All backups in a folder, oldest first.
 pub fn bases(fs: &dyn Fs, dir: &Path) -> Result<Vec<Base>> {
-    let folder = dir.join("bases");
-    let mut found = Vec::new();
-    for name in fs.list(&folder)?.iter().filter(|name| name.extension().is_some_and(|e| e == "base")) {
-        found.push(read_base(fs, &folder.join(name))?);
-    }
+    let mut found: Vec<Base> =
+        base_files(fs, dir)?.iter().map(|path| read_base(fs, path)).collect::<Result<_>>()?;
     found.sort_by_key(|base| base.applied);
     Ok(found)
 }
 
-fn read_base(fs: &dyn Fs, path: &Path) -> Result<Base> {
+/// Where they are described.
+pub fn base_files(fs: &dyn Fs, dir: &Path) -> Result<Vec<PathBuf>> {
+    let folder = dir.join("bases");
+    let names = fs.list(&folder)?.into_iter();
+    let names = names.filter(|name| name.extension().is_some_and(|extension| extension == "base"));
+    Ok(names.map(|name| folder.join(name)).collect())
+}
+
+pub fn read_base(fs: &dyn Fs, path: &Path) -> Result<Base> {
     let file = fs.open(path, OpenMode::Read)?;
     let mut bytes = vec![0; file.len()? as usize];
     file.read_exact_at(&mut bytes, 0)?;
@@ -434,6 +442,32 @@ impl Base {
     pub fn file_name(&self) -> String {
         format!("{:016x}.base", self.applied)
     }
+}
+
+/// Pieces of the log that somebody began to write beside their places, under this suffix.
+pub fn unfinished(fs: &dyn Fs, folder: &Path, suffix: &str) -> Result<Vec<PathBuf>> {
+    let is_piece = |name: &str| PieceName::of(Path::new(name)).is_some();
+    let is_one =
+        |name: &PathBuf| name.to_str().and_then(|name| name.strip_suffix(suffix)).is_some_and(is_piece);
+    Ok(fs.list(folder)?.into_iter().filter(is_one).map(|name| folder.join(name)).collect())
+}
+
+/// Removes what backups that ended early left beside its place: no base names it, and none is under way but this one, which
+/// has the folder's lock.
+fn remove_unfinished(fs: &dyn Fs, dir: &Path) -> Result<()> {
+    let mut left = unfinished(fs, &dir.join("log"), OF_BACKUP)?;
+    let mut folders = vec![dir.join("bases"), dir.join("files/manifests")];
+    for kind in ["files/tables", "files/indexes"] {
+        let of_kind = dir.join(kind);
+        folders.extend(fs.list(&of_kind)?.into_iter().map(|storage| of_kind.join(storage)));
+    }
+    for folder in folders {
+        let is_beside = |name: &PathBuf| {
+            name.to_str().is_some_and(|name| name.ends_with(OF_BACKUP) || name.ends_with(OF_CONTENT))
+        };
+        left.extend(fs.list(&folder)?.into_iter().filter(is_beside).map(|name| folder.join(name)));
+    }
+    left.iter().try_for_each(|path| fs.remove_file(path))
 }
 
 fn refuse_foreign(fs: &dyn Fs, dir: &Path) -> Result<()> {

@@ -131,14 +131,14 @@ fn choose<'b>(from: &Path, all: &'b [Base], target: Target) -> Result<&'b Base> 
 }
 
 /// Pieces of the log that follow one another.
-struct Chain {
-    pieces: Vec<(PathBuf, PieceName)>,
+pub struct Chain {
+    pub pieces: Vec<(PathBuf, PieceName)>,
     /// Where the log goes on behind a gap.
-    next: Option<Position>,
+    pub next: Option<Position>,
 }
 
 /// From the piece that holds the base's position on.
-fn chain(fs: &dyn Fs, folders: &[PathBuf], base: &Base) -> Result<Chain> {
+pub fn chain(fs: &dyn Fs, folders: &[PathBuf], base: &Base) -> Result<Chain> {
     let mut all = Vec::new();
     for folder in folders {
         let names = PieceName::list(fs, folder)?.into_iter().filter(|name| name.end > name.first);
@@ -184,13 +184,17 @@ fn chain(fs: &dyn Fs, folders: &[PathBuf], base: &Base) -> Result<Chain> {
 /// The newest commit is behind a gap.
 fn missing(pieces: &[(PathBuf, PieceName)], cut: &Cut, next: Position) -> Error {
     let end = pieces.last().map_or(cut.position, |(_, name)| name.end);
-    let message = "a piece of the log is missing from the archive";
-    let error = Error::new(SqlState::UNDEFINED_FILE, message)
-        .detail(format!("The log ends at position {}, and goes on at {}.", end.0, next.0));
+    let error = missing_behind(end, next);
     match cut.last {
         Some(last) => error.hint(format!("To restore what is before the gap, name position {}.", last.0)),
         None => error,
     }
+}
+
+/// The log goes on behind a gap.
+pub fn missing_behind(end: Position, next: Position) -> Error {
+    Error::new(SqlState::UNDEFINED_FILE, "a piece of the log is missing from the archive")
+        .detail(format!("The log ends at position {}, and goes on at {}.", end.0, next.0))
 }
 
 /// Where the log is cut.
@@ -208,7 +212,15 @@ fn find_cut(fs: &dyn Fs, base: &Base, chain: &[(PathBuf, PieceName)], target: Ta
     let Some((_, last)) = chain.last() else { return Ok(cut) };
     cut.position = last.end;
     for (folder, name) in chain {
-        let piece = Piece::read(fs, folder, name)?;
+        let piece = match Piece::read(fs, folder, name) {
+            // The last commit that is wanted is before the damage, and so is all that the files need.
+            Err(_) if is_reached(target, &cut) && name.first.0 >= base.applied => {
+                passed = true;
+                cut.position = name.first;
+                break;
+            }
+            piece => piece?,
+        };
         let stopped = piece.each(&mut |position, record| {
             if let Record::Commit { time, .. } = record {
                 // A commit of format 1 is as old as the one before it.
@@ -239,6 +251,11 @@ fn find_cut(fs: &dyn Fs, base: &Base, chain: &[(PathBuf, PieceName)], target: Ta
         Target::Time(wanted) if wanted.0 <= base.log_time => Ok(cut),
         _ => Err(beyond(&cut)),
     }
+}
+
+/// Whether the commit is there that is to be the last.
+fn is_reached(target: Target, cut: &Cut) -> bool {
+    matches!(target, Target::Position(wanted) if cut.last == Some(wanted))
 }
 
 /// PostgreSQL's words.

@@ -2,6 +2,7 @@
 //! backups. And a crash in the middle of a backup or a restore loses nothing and leaves no half of one that passes for whole.
 
 mod archive;
+mod check;
 mod damage;
 
 use std::collections::BTreeMap;

@@ -1,7 +1,5 @@
 //! What each operation promises, one at a time.
 
-use std::time::{Duration, Instant};
-
 use super::*;
 use crate::catalog::{
     Domain, Edit, EnumObject, Extension, Object, Partition, PartitionBound, PartitionIndex, Partitioning,
@@ -338,25 +336,6 @@ fn the_number_of_a_partition_is_not_given_out_again_after_a_crash() {
         let reopened = open(&Arc::new(fs.crash(1)));
         let next = reopened.begin(Isolation::ReadCommitted).new_oid();
         assert!(next > own, "{next} is given out, and {own} is there");
-    }
-}
-
-#[test]
-fn a_checkpoint_is_made_when_enough_log_or_any_for_long_enough_waits() {
-    let long = Duration::from_secs(3_600);
-    for (bytes, interval, made) in
-        [(u64::MAX, long, false), (1, long, true), (u64::MAX, Duration::ZERO, true)]
-    {
-        let options = Options { checkpoint_log_bytes: bytes, checkpoint_interval: interval, ..options() };
-        let database = Database::open(Arc::new(MemoryFs::new()), Path::new("/db"), options).unwrap();
-        let t = create_t(&database);
-        let mut txn = database.begin(Isolation::ReadCommitted);
-        insert(&mut txn, t, &[(1, "one")]);
-        txn.commit().unwrap();
-        assert!(database.core().log_lag() > 0);
-        let mut last = Instant::now();
-        database.step_checkpointer(&mut last).unwrap();
-        assert_eq!(database.core().log_lag() == 0, made, "{bytes} {interval:?}");
     }
 }
 

@@ -3,6 +3,7 @@
 mod basics;
 mod bitmaps;
 mod bitmaps_model;
+mod checkpoints;
 mod damage;
 mod damaged_model;
 mod damaged_tables;

@@ -98,7 +98,8 @@ pub const RELATIONS: &[Relation] = &[
         schema: HITHER,
         name: "snapshots",
         kind: 'v',
-        columns: "position int8, holder text, pid int4, log_bytes_behind int8, holds_back_space bool",
+        columns: "position int8, holder text, pid int4, log_bytes_behind int8, holds_back_space bool, \
+            log_from int8",
         rows: |execution, rows| report(execution, rows, "snapshots"),
     },
     Relation {

@@ -1,10 +1,11 @@
-//! An archive that comes back to a full disk, one of a log that a crash has brought back in parts, and one in the folder of a
-//! backup that is under way.
+//! An archive that comes back to a full disk, one of a log that a crash has brought back in parts, one in the folder of a
+//! backup that is under way, one inside of the data directory; and what archivers and backups leave that end early.
 
 use std::io::ErrorKind;
 use std::time::Duration;
 
 use super::*;
+use crate::log::Piece;
 
 /// The log has grown until the disk is full while the archive was away. Then the archive is there again, and nothing else
 /// makes room: the log is archived, let go of, and written again.
@@ -185,4 +186,95 @@ fn the_archiver_and_a_backup_store_pieces_in_one_folder() {
         let restored = Database::open(Arc::new(fs), Path::new("/r"), options()).unwrap();
         assert_eq!(all(&restored, table), expected);
     }
+}
+
+#[test]
+fn what_a_backup_that_ended_early_left_goes_with_the_next_one() {
+    let beside = |fs: &MemoryFs| {
+        let all = files(fs, Path::new(BACKUPS)).into_iter();
+        all.filter(|path| path.extension().is_some_and(|e| e == "new" || e == "copy")).collect::<Vec<_>>()
+    };
+    let base = lived().fs.crash(1);
+    let mut left = 0;
+    for at in (1..).step_by(4) {
+        let memory = base.crash(1);
+        let (fs, faults) = FaultyFs::new(memory.clone());
+        let database = Database::open(fs, Path::new(DB), with_archive(&clock())).unwrap();
+        faults.within(BACKUPS);
+        faults.arm(Fault { at, on: Op::CHANGES, what: What::Crash });
+        let outcome = database.backup(Path::new(BACKUPS), &CANCEL);
+        drop(database);
+        let crashed = Arc::new(memory.crash(1));
+        left += beside(&crashed).len();
+        // What others put there is not ours to remove.
+        let notes = Path::new(BACKUPS).join("log/notes.new");
+        crashed.open(&notes, OpenMode::Create).unwrap();
+        let database = Database::open(crashed.clone(), Path::new(DB), with_archive(&clock())).unwrap();
+        database.backup(Path::new(BACKUPS), &CANCEL).unwrap();
+        assert_eq!(beside(&crashed), [notes], "after a crash at {at}");
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    assert!(left > 3, "{left} files were left");
+}
+
+#[test]
+fn what_an_archiver_that_ended_early_left_goes_if_it_is_ours() {
+    let mut world = lived();
+    let own = Piece {
+        cluster: world.database.cluster(),
+        first: Position(8),
+        end: Position(8),
+        records: Vec::new(),
+    };
+    let names = [
+        "0000000000000008-0000000000000009",
+        "0000000000000008-000000000000000a",
+        "0000000000000008-000000000000000b",
+    ];
+    let paths = names.map(|name| Path::new(ARCHIVE).join(format!("{name}.piece.archiving")));
+    let other = Piece { cluster: own.cluster + 1, ..own.clone() };
+    let bytes = [own.encode().unwrap(), other.encode().unwrap(), b"HITH".to_vec()];
+    // Before there is a piece that tells whose folder it is.
+    let fs = world.fs.crash(1);
+    fs.create_dir_all(Path::new(ARCHIVE)).unwrap();
+    for (path, bytes) in paths.iter().zip(&bytes) {
+        fs.open(path, OpenMode::Create).unwrap().write_all_at(bytes, 0).unwrap();
+    }
+    let fs = Arc::new(fs);
+    let database = Database::open(fs.clone(), Path::new(DB), with_archive(&clock())).unwrap();
+    database.step_archiver().unwrap();
+    let there = paths.each_ref().map(|path| fs.exists(path));
+    assert_eq!(there, [false, true, true], "whose the others are nobody knows");
+    drop(database);
+    // And when there is one.
+    world.with_log_archived();
+    let notes = Path::new(ARCHIVE).join("notes.archiving");
+    for path in paths.iter().chain([&notes]) {
+        world.fs.open(path, OpenMode::Create).unwrap();
+    }
+    world.database.step_archiver().unwrap();
+    assert!(!paths.iter().any(|path| world.fs.exists(path)));
+    assert!(world.fs.exists(&notes));
+}
+
+#[test]
+fn an_archive_inside_of_the_data_directory_is_refused() {
+    for (dir, is_inside) in
+        [("/db", true), ("/db/archive", true), ("/x/../db/a/b", true), ("/db2", false), ("/x", false)]
+    {
+        let archive = ArchiveOptions { dir: Some(dir.into()), ..Default::default() };
+        let opened =
+            Database::open(Arc::new(MemoryFs::new()), Path::new(DB), Options { archive, ..options() });
+        assert_eq!(opened.is_err(), is_inside, "{dir}");
+        let Err(error) = opened else { continue };
+        assert_eq!(error.state(), SqlState::INVALID_PARAMETER_VALUE);
+        assert!(error.message().contains(dir), "{error}");
+    }
+    // Of a database beside others it is their common folder that counts.
+    let archive = ArchiveOptions { dir: Some("/home/archive".into()), ..Default::default() };
+    let options = Options { archive, home: Some("/home".into()), ..options() };
+    let opened = Database::open(Arc::new(MemoryFs::new()), Path::new("/home/databases/7"), options);
+    assert_eq!(opened.err().unwrap().state(), SqlState::INVALID_PARAMETER_VALUE);
 }

@@ -5,7 +5,7 @@ use crate::log::PieceName;
 
 /// What may become of a file.
 #[derive(Clone, Copy, Debug)]
-enum Damage {
+pub enum Damage {
     Flipped(u64),
     Cut(u64),
     Gone,
@@ -13,7 +13,7 @@ enum Damage {
 
 impl Damage {
     /// All of a file of so many bytes; some of them unless `HITHER_DAMAGE=full`.
-    fn of(len: u64) -> Vec<Damage> {
+    pub fn of(len: u64) -> Vec<Damage> {
         let full = std::env::var("HITHER_DAMAGE").as_deref() == Ok("full");
         let step = |places: usize| if full { 1 } else { (len as usize / places).max(1) | 1 };
         let flipped = (0..len).step_by(step(12)).map(Damage::Flipped);
@@ -21,7 +21,7 @@ impl Damage {
         flipped.chain(cut).chain([Damage::Gone]).collect()
     }
 
-    fn inflict(self, fs: &MemoryFs, path: &Path) {
+    pub fn inflict(self, fs: &MemoryFs, path: &Path) {
         let file = fs.open(path, OpenMode::ReadWrite).unwrap();
         match self {
             Damage::Flipped(at) => {
