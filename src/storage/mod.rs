@@ -13,6 +13,7 @@
 //!               \___________ replayed from the log ________/ \______ named by the manifest ______/
 //! ```
 
+mod admission;
 mod background;
 mod cache;
 mod check;
@@ -39,6 +40,7 @@ mod tests;
 mod tree;
 mod version;
 
+pub use admission::Admitted;
 pub use check::{Report, check};
 pub use checkpoint::{Checkpoint, Extra, Frozen};
 pub use compaction::Rests;
