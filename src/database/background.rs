@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use crate::database::Database;
+use crate::database::generations::Due;
 use crate::database::indexer::{self, INDEXER_REST};
 use crate::error::{Error, Result};
 
@@ -159,7 +160,7 @@ impl Database {
         let (lag, options) = (core.log_lag(), &core.options);
         let waited = lag > 0 && last.elapsed() >= options.checkpoint_interval;
         if lag >= options.checkpoint_log_bytes || waited || dropped || prepared.is_err() {
-            self.checkpoint()?;
+            self.checkpoint_then(Due::Grown, prepared.is_ok(), |_| Ok(()))?;
             *last = Instant::now();
         }
         prepared.map(|()| false)

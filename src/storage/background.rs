@@ -12,6 +12,7 @@ use parking_lot::MutexGuard;
 use super::compaction::{self, Cleaning};
 use super::context::Context;
 use super::is_damage;
+use super::limiter::Lane;
 use super::manifest::LEVELS;
 use super::store::{Shared, Store};
 use super::tree::Tree;
@@ -101,24 +102,27 @@ impl Shared {
     pub(super) fn flush_step(&self, now: Option<Instant>) -> Result<bool> {
         let (mut sound, failing) = self.look_at_memory();
         let mut failed = None;
+        // Only the store's own thread is told the time.
+        let lane = now.map(|_| Lane::Flush);
         if let Some(now) = now
-            && self.flush_first(self.rested(&failing, now), &mut failed)
+            && self.flush_first(self.rested(&failing, now), lane, &mut failed)
         {
             return Ok(true);
         }
-        sound.sort_by_key(|tree| std::cmp::Reverse(tree.unflushed()));
-        if self.flush_first(sound.iter().filter(|tree| tree.unflushed() > 0), &mut failed) {
+        // Others write and flush meanwhile.
+        sound.sort_by_cached_key(|tree| std::cmp::Reverse(tree.unflushed()));
+        if self.flush_first(sound.iter().filter(|tree| tree.unflushed() > 0), lane, &mut failed) {
             return Ok(true);
         }
         let (bytes, bytes_max) = self.memory();
         let largest = sound.iter().max_by_key(|tree| tree.bytes_in_memory());
         if let Some(tree) = largest.filter(|tree| bytes > bytes_max && tree.failure().is_none()) {
             tree.freeze();
-            if self.flush_first([tree], &mut failed) {
+            if self.flush_first([tree], lane, &mut failed) {
                 return Ok(true);
             }
         }
-        if now.is_none() && self.flush_first(&failing, &mut failed) {
+        if now.is_none() && self.flush_first(&failing, lane, &mut failed) {
             return Ok(true);
         }
         failed.map_or(Ok(false), Err)
@@ -128,15 +132,19 @@ impl Shared {
     fn flush_first<'a>(
         &self,
         trees: impl IntoIterator<Item = &'a Arc<Tree>>,
+        lane: Option<Lane>,
         failed: &mut Option<Error>,
     ) -> bool {
         for tree in trees {
-            match tree.flush_one(u64::MAX) {
+            match tree.flush_one(u64::MAX, lane) {
                 Ok(true) => {
                     self.flush_rests.lock().ended(tree.id());
                     return true;
                 }
                 Ok(false) => {}
+                Err(error) if error.state() == SqlState::ADMIN_SHUTDOWN => {
+                    failed.get_or_insert(error);
+                }
                 Err(error) => {
                     let rest = self.flush_rests.lock().failed(tree.id(), is_damage(&error), Instant::now());
                     log::error!(
@@ -202,7 +210,7 @@ impl Shared {
         let version = tree.version();
         let choice = compaction::choose(&compaction::shape(&version), &self.context.options);
         let Some(choice) = choice else { return Ok(false) };
-        let job = compaction::run(&self.context, tree.id(), &version, &choice)?;
+        let job = compaction::run(&self.context, tree.id(), &version, &choice, Some(Lane::Merge))?;
         self.commit_compaction(tree, &job).map(|()| true)
     }
 
@@ -212,7 +220,7 @@ impl Shared {
         let Some(tree) = tree else { return Ok(()) };
         let version = tree.version();
         let Some(choice) = compaction::everything(&version) else { return Ok(()) };
-        let job = compaction::run(&self.context, id, &version, &choice)?;
+        let job = compaction::run(&self.context, id, &version, &choice, None)?;
         self.commit_compaction(&tree, &job)?;
         rests.ended(id);
         Ok(())
@@ -220,7 +228,7 @@ impl Shared {
 
     /// Writes anew what is worth it, until nothing is: what goes from one level may leave deletions in another without
     /// anything to delete.
-    pub(super) fn clean_tree(&self, id: StorageId) -> Result<()> {
+    pub(super) fn clean_tree(&self, id: StorageId, lane: Option<Lane>) -> Result<()> {
         let mut rests = self.compacting.lock();
         let tree = self.trees.lock().live.get(&id).cloned();
         let Some(tree) = tree else { return Ok(()) };
@@ -240,8 +248,8 @@ impl Shared {
                     break;
                 }
                 let job = match &cleaning {
-                    Cleaning::Merge(choice) => compaction::run(&self.context, id, &version, choice)?,
-                    Cleaning::Trim(trim) => compaction::trim(&self.context, id, &version, trim)?,
+                    Cleaning::Merge(choice) => compaction::run(&self.context, id, &version, choice, lane)?,
+                    Cleaning::Trim(trim) => compaction::trim(&self.context, id, &version, trim, lane)?,
                 };
                 self.commit_compaction(&tree, &job)?;
             }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::cache::Cache;
+use super::limiter::Limiter;
 use super::options::Options;
 use super::signal::Signal;
 use super::sstable::Table;
@@ -21,6 +22,7 @@ pub struct Context {
     pub signal: Signal,
     pub traffic: Traffic,
     pub memory: Memory,
+    pub limiter: Limiter,
     next_number: AtomicU64,
     horizon: AtomicU64,
 }
@@ -111,6 +113,7 @@ impl Context {
             signal: Signal::default(),
             traffic: Traffic::default(),
             memory: Memory::default(),
+            limiter: Limiter::default(),
             next_number: AtomicU64::new(1),
             horizon: AtomicU64::new(0),
         }

@@ -45,7 +45,7 @@ pub const DELAY_MIN: Duration = Duration::from_millis(1);
 const RATE_FIRST: f64 = (64 << 20) as f64;
 const RATE_LAST: f64 = (1 << 20) as f64;
 /// Level 0 in units of what makes a compaction due: twice of that is behind, and six times of it is as far as delays go.
-const LEVEL0_FIRST: usize = 2;
+pub(super) const LEVEL0_FIRST: usize = 2;
 const LEVEL0_LAST: usize = 6;
 /// Memory in units of what makes the largest memtable be flushed: writes stop at twice of it.
 const MEMORY_LAST: usize = 2;
@@ -71,7 +71,7 @@ pub fn wait(debt: Debt, bytes: usize, options: &Options) -> Wait {
 }
 
 /// How far `value` is from `first`, where there is no debt yet, to `last`.
-pub(super) fn part(value: usize, first: usize, last: usize) -> f64 {
+fn part(value: usize, first: usize, last: usize) -> f64 {
     let length = last.saturating_sub(first).max(1) as f64;
     (value.saturating_sub(first) as f64 / length).min(1.0)
 }

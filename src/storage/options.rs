@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::limiter::RATE;
+
 /// Sizes and limits of a [`Store`](super::Store).
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -15,6 +17,9 @@ pub struct Options {
     /// Who waits for a flush gives up when nothing at all was flushed for so long: a disk that answers takes a second for
     /// a memtable, and one that hangs is not waited for without end.
     pub flush_wait_max: Duration,
+    /// What flushes and merges of the background write per second each while nothing is behind; more when it is
+    /// (`limiter.rs`). 0: no bound.
+    pub background_bytes_per_second: u64,
     /// Decoded blocks kept in memory.
     pub cache_bytes_max: usize,
     /// Decoded size at which a data block is closed: large enough to deflate well, small enough to inflate
@@ -39,6 +44,7 @@ impl Default for Options {
             memtables_bytes_max: 128 << 20,
             frozen_memtables_max: 4,
             flush_wait_max: Duration::from_secs(60),
+            background_bytes_per_second: RATE,
             cache_bytes_max: 256 << 20,
             block_bytes: 16 << 10,
             table_bytes_max: 32 << 20,
@@ -59,6 +65,7 @@ impl Options {
             memtables_bytes_max: 64 << 10,
             frozen_memtables_max: 1000,
             flush_wait_max: Duration::from_secs(60),
+            background_bytes_per_second: RATE,
             cache_bytes_max: 64 << 10,
             block_bytes: 256,
             table_bytes_max: 2 << 10,

@@ -13,6 +13,7 @@ use super::check::{self, Report};
 use super::checkpoint::Extra;
 use super::compaction;
 use super::context::Context;
+use super::limiter::{Lane, Urgent};
 use super::manifest::{Edit, Manifest};
 use super::options::Options;
 use super::recovery;
@@ -118,7 +119,9 @@ impl Store {
             trees: Mutex::new(Trees { live: trees, damaged, dropped: Vec::new() }),
             background: Mutex::default(),
         };
-        Ok(Store { shared: Arc::new(shared) })
+        let shared = Arc::new(shared);
+        shared.context.limiter.follow(Arc::downgrade(&shared));
+        Ok(Store { shared })
     }
 
     pub fn tree(&self, id: StorageId) -> Option<Arc<Tree>> {
@@ -200,16 +203,29 @@ impl Store {
         Ok(self.shared.flush_step(None)? || self.shared.compact_step()?)
     }
 
+    /// While this lives, nothing holds back what is written in the background: somebody waits for some of it.
+    pub fn urgent(&self) -> Urgent {
+        Urgent::new(&self.shared.context)
+    }
+
+    /// From now on nothing holds back what is written in the background: somebody waits for the store to close.
+    pub fn hurry(&self) {
+        self.shared.context.limiter.set_off();
+    }
+
     /// Merges all of a tree that a checkpoint has into one level, so that only versions that are needed are
     /// left.
     pub fn compact(&self, id: StorageId) -> Result<()> {
+        let _urgent = self.urgent();
         self.shared.compact_tree(id)
     }
 
     /// Writes those tables anew of which enough is not needed any more, of what a checkpoint has: what is written follows
     /// what is freed, however large the tree is. At most about a ninth of what is needed is left besides it.
-    pub fn clean(&self, id: StorageId) -> Result<()> {
-        self.shared.clean_tree(id)
+    /// `calm`: as slowly as what is behind allows, for nobody waits for it.
+    pub fn clean(&self, id: StorageId, calm: bool) -> Result<()> {
+        let _urgent = (!calm).then(|| self.urgent());
+        self.shared.clean_tree(id, calm.then_some(Lane::Merge))
     }
 
     /// Reads all tables and holds them against every invariant.

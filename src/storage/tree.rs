@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 use super::admission::Gate;
 use super::compaction::Retain;
 use super::context::{Context, Traffic};
+use super::limiter::Lane;
 use super::memtable::Memtable;
 use super::merge::{LevelSource, MemtableSource, Merge, Source};
 use super::scan::Scan;
@@ -174,7 +175,7 @@ impl Tree {
     pub fn relieve(&self) {
         let allowed = self.context.options.frozen_memtables_max;
         while self.unflushed() > allowed && self.failure().is_none() {
-            if !matches!(self.flush_one(u64::MAX), Ok(true)) {
+            if !matches!(self.flush_one(u64::MAX, None), Ok(true)) {
                 return;
             }
         }
@@ -277,15 +278,16 @@ impl Tree {
         unflushed(&self.state.load())
     }
 
-    /// Flushes the oldest frozen memtable up to batch `last`, if there is one.
-    pub(super) fn flush_one(&self, last: u64) -> Result<bool> {
+    /// Flushes the oldest frozen memtable up to batch `last`, if there is one; as fast as it goes, or as the lane's rate has
+    /// it.
+    pub(super) fn flush_one(&self, last: u64, lane: Option<Lane>) -> Result<bool> {
         let _guard = self.flushing.lock();
         let state = self.state.load_full();
         let mut frozen = state.pending.iter().filter(|pending| pending.batch <= last);
         let oldest = frozen.find_map(|pending| Some((pending.batch, pending.memtable()?.clone())));
         let Some((batch, memtable)) = oldest else { return Ok(false) };
         drop(state);
-        let tables = self.write_memtable(memtable).inspect_err(|error| self.note_failure(error))?;
+        let tables = self.write_memtable(memtable, lane).inspect_err(|error| self.note_failure(error))?;
         self.replace(|state, _| {
             for pending in state.pending.iter_mut().filter(|pending| pending.batch == batch) {
                 pending.part = Part::Tables(tables.clone());
@@ -296,6 +298,9 @@ impl Tree {
     }
 
     fn note_failure(&self, error: &Error) {
+        if error.state() == SqlState::ADMIN_SHUTDOWN {
+            return;
+        }
         self.context.signal.failed(self.id, error.clone());
         if self.is_dropped() {
             self.context.signal.forget(self.id);
@@ -305,6 +310,11 @@ impl Tree {
     /// What the last flush failed with, if it did.
     pub(super) fn failure(&self) -> Option<Error> {
         self.context.signal.failure(self.id)
+    }
+
+    /// Bytes in the memtable that writes go into.
+    pub(super) fn active_bytes(&self) -> usize {
+        self.state.load().active.bytes()
     }
 
     /// Tables in level 0.
@@ -356,12 +366,12 @@ impl Tree {
         all
     }
 
-    fn write_memtable(&self, memtable: Arc<Memtable>) -> Result<Arc<[Arc<Table>]>> {
+    fn write_memtable(&self, memtable: Arc<Memtable>, lane: Option<Lane>) -> Result<Arc<[Arc<Table>]>> {
         let all = MemtableSource::new(memtable.clone(), Bound::Unbounded);
         let merge = Merge::new(vec![Source::Memtable(all)]);
         let mut kept = Retain::new(merge, self.context.horizon(), |_| false);
         let packing = |first_key: &[u8]| self.packing(&memtable, first_key);
-        let mut writer = Writer::with_packing(self.context.clone(), self.id, packing);
+        let mut writer = Writer::with_packing(self.context.clone(), self.id, packing).paced(lane);
         while let Some(entry) = kept.next()? {
             writer.add(entry.key, entry.seq, entry.value)?;
         }

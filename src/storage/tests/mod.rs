@@ -179,7 +179,7 @@ impl World {
             48..62 => self.store.step().map(drop),
             62..70 => self.checkpoint(),
             70..72 => self.store.compact(TREE),
-            72..75 => self.store.clean(TREE),
+            72..75 => self.store.clean(TREE, false),
             75..79 => self.raise_horizon(),
             79..90 => self.compare_gets(),
             _ => self.compare_scan(),

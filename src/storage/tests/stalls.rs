@@ -201,3 +201,67 @@ fn writes_on_their_way_have_their_room() {
     drop(go);
     store.stop_background();
 }
+
+/// At a byte per second nothing would ever be flushed.
+#[test]
+fn what_is_held_back_goes_on_before_anybody_is_delayed() {
+    let fs: Arc<dyn Fs> = Arc::new(MemoryFs::new());
+    let options = Options { frozen_memtables_max: 4, background_bytes_per_second: 1, ..Options::tiny() };
+    let store = Store::open(fs, Path::new("data"), options).unwrap();
+    let tree = store.create_tree(TREE);
+    store.start_background().unwrap();
+    let mut number = 0;
+    while number < 2000 {
+        commit(&store, &tree, &mut number).unwrap();
+        if number.is_multiple_of(200) {
+            let checkpoint = Checkpoint { position: Position(number + 1), extras: Vec::new() };
+            store.checkpoint(checkpoint).unwrap();
+        }
+    }
+    // Whatever it is at, it gives up.
+    store.stop_background();
+    assert_eq!(whole(&tree, LATEST).unwrap().len() as u64, number);
+    settle(&store);
+    assert!(store.check().unwrap().damage.is_empty());
+}
+
+#[test]
+fn a_store_that_is_to_be_closed_holds_nothing_back() {
+    let fs: Arc<dyn Fs> = Arc::new(MemoryFs::new());
+    let options = Options { background_bytes_per_second: 1, ..Options::tiny() };
+    let store = Store::open(fs, Path::new("data"), options).unwrap();
+    let tree = store.create_tree(TREE);
+    let mut number = 0;
+    while number < 100 {
+        commit(&store, &tree, &mut number).unwrap();
+    }
+    store.hurry();
+    let frozen = store.freeze();
+    store.checkpoint_frozen(frozen, Checkpoint { position: Position(1), extras: Vec::new() }, true).unwrap();
+}
+
+#[test]
+fn a_large_table_is_written_back_in_pieces() {
+    let (fs, faults) = FaultyFs::new(MemoryFs::new());
+    let fs: Arc<dyn Fs> = fs;
+    let store = Store::open(fs.clone(), Path::new("data"), Options::default()).unwrap();
+    let tree = store.create_tree(TREE);
+    let mut random = Random(3);
+    let value: Vec<u8> = (0..1 << 16).map(|_| random.next() as u8).collect();
+    let build = || {
+        let keys: Vec<_> = (0..160_u32).map(u32::to_be_bytes).collect();
+        tree.build_table(keys.iter().map(|key| (&key[..], Some(&value[..]))))
+    };
+    let before = faults.count(Op::SYNC);
+    let table = build().unwrap();
+    assert!(table.bytes_on_disk() > 10 << 20);
+    let pieces = faults.count(Op::SYNC) - before;
+    assert!(pieces > 4 && pieces < 12, "{pieces} for {} bytes", table.bytes_on_disk());
+    drop(table);
+    for at in 1..=pieces {
+        faults.arm(Fault { at, on: Op::SYNC, what: What::Fail(ErrorKind::Other) });
+        assert_eq!(build().err().unwrap().state(), SqlState::IO_ERROR, "piece {at}");
+        faults.disarm();
+        assert!(fs.list(Path::new("data/tables/7")).unwrap().is_empty(), "piece {at}");
+    }
+}
