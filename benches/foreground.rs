@@ -65,6 +65,8 @@ struct Side {
     rounds: Vec<Round>,
 }
 
+type TimesOf = fn(&Round) -> &[Duration];
+
 /// What one round gave.
 struct Round {
     commits: Vec<Duration>,
@@ -80,7 +82,7 @@ impl Side {
     }
 
     fn report(&self) {
-        let kinds: [(&str, fn(&Round) -> &[Duration]); 2] =
+        let kinds: [(&str, TimesOf); 2] =
             [("commit", |round| &round.commits), ("read", |round| &round.reads)];
         for (what, times) in kinds {
             let quantile = |part: f64| {
