@@ -85,6 +85,11 @@ impl House {
         settings.insert(0, ("maintenance_work_mem".to_owned(), format!("{build_kilobytes}kB")));
         settings.push(("hither.memory_max".to_owned(), format!("{}kB", budget.bytes() / 1024)));
         let checkpoint_log_bytes = (trial.int(id::MAX_WAL_SIZE) as u64) << 20;
+        let mut within = database::Options::within(budget);
+        // Below zero it is as the storage has it.
+        if let Ok(kilobytes) = u64::try_from(trial.int(id::BACKGROUND_WRITE_RATE)) {
+            within.storage.background_bytes_per_second = kilobytes * 1024;
+        }
         let options = database::Options {
             autovacuum,
             archive: archive(&trial)?,
@@ -96,7 +101,7 @@ impl House {
                 interval: Duration::from_secs(trial.int(id::SCRUB_INTERVAL) as u64),
                 bytes_per_second_max: trial.int(id::SCRUB_RATE) as u64 * 1024,
             },
-            ..database::Options::within(budget)
+            ..within
         };
         let cluster = Cluster::open(fs, &config.data_dir, options)?;
         let databases = Databases::new(cluster, settings, budget)?;

@@ -17,6 +17,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::catalog::{CATALOG_STORAGE, Catalog, Edit, Object, Oid};
 use crate::database::checkpoint::applied_of;
@@ -132,6 +133,10 @@ impl Core {
         let (overlay, unborn) = writer.into_overlay();
         self.or_damaged(&table, table.publish(seq, overlay, horizon))?;
         table.give_back_slots(unborn);
+        if self.recovering.load(Ordering::Relaxed) {
+            // Nobody waited for room before; a live commit did.
+            self.store.relieve(table.tree());
+        }
         Ok(())
     }
 
@@ -248,6 +253,7 @@ fn build_unique_keys(table: &Table, seq: Seq, old: &Version, catalog: &Catalog, 
     // Into the memtable: making a file could fail, and the commit is durable already.
     for piece in entries.chunks(KEYS_PIECE) {
         table.tree().write(seq, piece.iter().map(|(key, slot)| (&key[..], Some(&slot[..]))))?;
+        table.tree().relieve();
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use crate::database::Database;
+use crate::database::generations::Due;
 use crate::database::indexer::{self, INDEXER_REST};
 use crate::error::{Error, Result};
 use crate::log::Position;
@@ -190,7 +191,7 @@ impl Database {
         let waited = new > 0 && rested >= options.checkpoint_interval;
         let idle = idle && new >= IDLE_LOG_BYTES_MIN && self.is_all_linked();
         if new >= options.checkpoint_log_bytes || waited || idle || dropped || prepared.is_err() {
-            self.checkpoint()?;
+            self.checkpoint_then(Due::Grown, prepared.is_ok(), |_| Ok(()))?;
             known.last = Instant::now();
         }
         prepared.map(|()| false)

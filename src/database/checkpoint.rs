@@ -55,13 +55,20 @@ impl Database {
 
     /// With [`Due::Closing`] no transaction is left, and sequences are kept to the value.
     pub(super) fn checkpoint_as(&self, due: Due) -> Result<()> {
-        self.checkpoint_then(due, |_| Ok(()))
+        self.checkpoint_then(due, false, |_| Ok(()))
     }
 
-    /// A checkpoint, and `then` before there can be another.
-    pub(super) fn checkpoint_then<R>(&self, due: Due, then: impl FnOnce(&Core) -> Result<R>) -> Result<R> {
+    /// A checkpoint, and `then` before there can be another. `calm`: as slowly as what is behind allows, for nobody waits
+    /// for it.
+    pub(super) fn checkpoint_then<R>(
+        &self,
+        due: Due,
+        calm: bool,
+        then: impl FnOnce(&Core) -> Result<R>,
+    ) -> Result<R> {
         let closing = matches!(due, Due::Closing);
         let core = self.core();
+        let _urgent = (!calm).then(|| core.store.urgent());
         core.healthy()?;
         core.may_checkpoint()?;
         let _one = core.checkpointing.lock();
@@ -87,7 +94,7 @@ impl Database {
         let position = core.kept_position(moment.position, &moment.damaged, &sound, &mut extras);
         let written = core.stamp(&moment.columns, moment.applied, &mut extras);
         let bitmaps = core.bitmaps.save(core, moment.seen, moment.applied, closing, &mut extras);
-        core.store.checkpoint_frozen(moment.frozen, Checkpoint { position, extras })?;
+        core.store.checkpoint_frozen(moment.frozen, Checkpoint { position, extras }, calm)?;
         written.into_iter().for_each(Written::note);
         core.generations.saved(saved);
         core.bitmaps.saved(bitmaps);

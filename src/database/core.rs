@@ -246,11 +246,11 @@ impl Core {
         self.poison.lock().get_or_insert_with(|| error.clone());
     }
 
-    /// Asked before rows are taken in and before they are logged: refuses them after a failure, and while what was
-    /// committed cannot be flushed (53100 on a full disk), for then taking in more would only fill memory.
-    pub fn admit(&self) -> Result<()> {
+    /// Asked before rows of the table are taken in: refuses them after a failure, and while what was committed of the table
+    /// cannot be flushed (53100 on a full disk), for then taking in more would only fill memory.
+    pub fn admit(&self, table: &Table) -> Result<()> {
         self.healthy()?;
-        self.store.admit()
+        self.store.check_room(table.tree())
     }
 
     /// Refuses work after a failure.

@@ -170,7 +170,7 @@ impl Transaction {
     /// locked: (slot, values in order of `columns`). The rows are those of the statement's snapshot; under REPEATABLE
     /// READ that is the newest state or nothing: 40001.
     pub fn fill(&mut self, table: Oid, columns: &[u16], rows: &[(u32, Vec<Value>)]) -> Result<(), Stop> {
-        self.core.admit()?;
+        self.admit(table)?;
         self.check_newest(table)?;
         let definition = self.table_definition(table)?;
         let positions: Vec<usize> =

@@ -59,8 +59,6 @@ mod sizes;
 mod snapshots;
 // Which vector files changed.
 mod stamps;
-// Background work leaves the disk to others.
-mod throttle;
 // What a transaction may do, and how it ends.
 pub mod transaction;
 // What the log has of open transactions.
@@ -243,6 +241,7 @@ impl Database {
 
     /// Stops background work for good, without a checkpoint: the files are about to go.
     pub fn abandon(&self) {
+        self.core.store.hurry();
         self.background.stop();
         self.core.store.stop_background();
     }
@@ -250,6 +249,7 @@ impl Database {
     /// Stops background work, checkpoints and marks the directory as cleanly closed. Where no checkpoint can be made
     /// for the sake of a damaged table, the next open replays the log.
     pub fn close(&self) -> Result<()> {
+        self.core.store.hurry();
         self.background.stop();
         if let Err(error) = self.step_archiver() {
             log::error!("archiver: {error}; the log keeps what is not archived");

@@ -307,6 +307,12 @@ impl Transaction {
         committed.cloned().ok_or_else(|| no_table(table))
     }
 
+    /// Refuses rows for a table that can take in no more.
+    pub(super) fn admit(&self, table: Oid) -> Result<()> {
+        let files = self.files(table)?;
+        self.core.admit(&files)
+    }
+
     pub(super) fn work(&mut self) -> &mut Work {
         let (core, number) = (&self.core, self.number);
         let session = match self.holder {
@@ -349,7 +355,7 @@ impl Transaction {
         rows: &[Vec<Value>],
         on_conflict: OnConflict,
     ) -> Result<InsertOutcome, Stop> {
-        self.core.admit()?;
+        self.admit(table)?;
         let writer = self.writer(table)?;
         check_width(writer, rows.iter().map(Vec::len))?;
         let unique = writer.unique_keys().clone();
@@ -499,7 +505,7 @@ impl Transaction {
 
     /// Replaces rows that [`Transaction::lock_rows`] locked; returns their slots afterwards, in order.
     pub fn update(&mut self, table: Oid, rows: Vec<RowUpdate>) -> Result<Vec<u32>, Stop> {
-        self.core.admit()?;
+        self.admit(table)?;
         let mut versions = self.new_versions(table, &rows)?;
         self.lock_changed_keys(table, &versions)?;
         let waits = self.check_new_keys(table, &versions)?;
@@ -604,7 +610,7 @@ impl Transaction {
 
     /// Deletes rows that [`Transaction::lock_rows`] locked.
     pub fn delete(&mut self, table: Oid, slots: &[u32]) -> Result<(), Stop> {
-        self.core.admit()?;
+        self.admit(table)?;
         let writer = self.writer(table)?;
         let unique = writer.unique_keys().clone();
         let mut rows = Vec::with_capacity(slots.len());
@@ -662,6 +668,15 @@ impl Transaction {
         self.work.as_ref().is_some_and(|work| !work.is_empty())
     }
 
+    /// Waits until memory has room for what this transaction writes, when flushes or compactions are behind. `go_on` is asked
+    /// meanwhile; its error ends the wait. A commit does so by itself, but then nobody can end it.
+    pub fn make_room(&mut self, go_on: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+        match &mut self.work {
+            Some(work) => work.make_room(&self.core, go_on),
+            None => Ok(()),
+        }
+    }
+
     /// Commits, blocking until it is durable and visible. For tests and background work.
     pub fn commit(self) -> Result<Seq> {
         match self.commit_start() {
@@ -679,8 +694,7 @@ impl Transaction {
             self.undo(work);
             return self.commit_nothing();
         }
-        // Definitions alone are let through on a full disk: DROP TABLE is how room is made.
-        let admitted = if work.writers.is_empty() { self.core.healthy() } else { self.core.admit() };
+        let admitted = self.core.healthy().and_then(|()| work.make_room(&self.core, &mut || Ok(())));
         if let Err(error) = admitted.and_then(|()| work.prepare()) {
             self.undo(work);
             return Commit::Failed(error);

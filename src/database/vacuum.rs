@@ -99,7 +99,13 @@ impl Database {
     /// Vacuums the given tables, or all when none are given. One that is damaged is refused when it is given, and passed
     /// over otherwise. `cancel` ends it early with 57014; what was done stays.
     pub fn vacuum(&self, tables: &[Oid], cancel: &AtomicBool) -> Result<Vec<Vacuumed>> {
+        self.vacuum_as(tables, cancel, false)
+    }
+
+    /// `calm`: as slowly as what is behind allows, for nobody waits for it.
+    fn vacuum_as(&self, tables: &[Oid], cancel: &AtomicBool, calm: bool) -> Result<Vec<Vacuumed>> {
         let core = self.core();
+        let _urgent = (!calm).then(|| core.store.urgent());
         core.healthy()?;
         core.check_all_sound(|table| tables.contains(&table))?;
         let mut rests = core.vacuuming.lock();
@@ -133,12 +139,12 @@ impl Database {
                 horizon,
             });
         }
-        self.checkpoint_as(Due::Vacuumed(indexes))?;
+        self.checkpoint_then(Due::Vacuumed(indexes), calm, |_| Ok(()))?;
         if tables.is_empty() {
-            core.store.clean(StorageId(CATALOG_STORAGE))?;
+            core.store.clean(StorageId(CATALOG_STORAGE), calm)?;
         }
         for ((table, done), obsolete) in chosen.iter().zip(&mut done).zip(obsolete) {
-            core.store.clean(table.storage())?;
+            core.store.clean(table.storage(), calm)?;
             table.release_vectors()?;
             (done.slots_free, done.slots_held) = table.slot_counts();
             table.vacuumed(obsolete.min(done.obsolete.saturating_sub(done.slots_held)), horizon);
@@ -180,7 +186,7 @@ impl Database {
         }
         for table in due {
             let oid = table.state().definition.oid;
-            let done = match self.vacuum(&[oid], self.background().cancel()) {
+            let done = match self.vacuum_as(&[oid], self.background().cancel(), true) {
                 // The server stops.
                 Err(error) if ENDS.contains(&error.state()) => return Ok(false),
                 Err(error) => {

@@ -11,6 +11,7 @@ use crate::database::core::Core;
 use crate::error::{Error, Result};
 use crate::index::Finder;
 use crate::log::{Record, StorageId, TxnId};
+use crate::storage::Admitted;
 use crate::table::Table;
 use crate::table::layer::Place;
 use crate::table::state::VectorColumn;
@@ -33,6 +34,8 @@ pub struct Work {
     pub graphs: Vec<(Oid, Arc<Finder>)>,
     /// Whether the log has records of it.
     pub logged: bool,
+    /// Room in memory for what it writes, once that was waited for.
+    admitted: Option<Vec<Admitted>>,
 }
 
 /// Log bytes a writer gathers before they are appended: large enough for the log to write in one piece, small enough
@@ -51,6 +54,7 @@ impl Work {
             dropped_vectors: BTreeMap::new(),
             graphs: Vec::new(),
             logged: false,
+            admitted: None,
         }
     }
 
@@ -162,6 +166,17 @@ impl Work {
     /// Whether a commit has anything to do.
     pub fn is_empty(&self) -> bool {
         self.edits.is_empty() && self.writers.values().all(|writer| writer.overlay().is_empty())
+    }
+
+    /// Waits for room in memory, unless it has it. Definitions alone are let through on a full disk: DROP TABLE is how room
+    /// is made.
+    pub fn make_room(&mut self, core: &Core, go_on: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+        if self.admitted.is_none() {
+            let written = self.writers.values().filter(|writer| !writer.overlay().is_empty());
+            let written = written.map(|writer| (writer.table().tree().clone(), writer.overlay().bytes()));
+            self.admitted = Some(core.store.admit(&written.collect::<Vec<_>>(), go_on)?);
+        }
+        Ok(())
     }
 
     /// Does what may fail of publishing, before the commit is logged.

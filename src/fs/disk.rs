@@ -211,6 +211,15 @@ impl File for DiskFile {
         mapped::start_writeback(&self.file, offset, len);
     }
 
+    fn finish_writeback(&self, offset: u64, len: u64) -> Result<()> {
+        match mapped::finish_writeback(&self.file, offset, len) {
+            // Nothing was waited for: the sync does it all.
+            Err(error) if [ErrorKind::Unsupported, ErrorKind::InvalidInput].contains(&error.kind()) => Ok(()),
+            result => result,
+        }
+        .map_err(failed("sync", &self.path))
+    }
+
     fn map(&self, len: u64) -> Result<Map> {
         Map::of_file(&self.file, &self.path, len).map_err(failed("map", &self.path))
     }

@@ -312,6 +312,16 @@ struct FaultyFile {
     faults: Arc<Faults>,
 }
 
+impl FaultyFile {
+    fn pass_sync(&self) -> Result<()> {
+        self.faults.pass(Op::SYNC, self.path()).inspect_err(|_| {
+            if let Some(memory) = self.faults.forgetful.lock().as_ref().filter(|_| !self.faults.crashed()) {
+                memory.lose_unsynced(self.path());
+            }
+        })
+    }
+}
+
 impl File for FaultyFile {
     fn path(&self) -> &Path {
         self.inner.path()
@@ -366,17 +376,17 @@ impl File for FaultyFile {
     }
 
     fn sync_data(&self) -> Result<()> {
-        if let Err(error) = self.faults.pass(Op::SYNC, self.path()) {
-            if let Some(memory) = self.faults.forgetful.lock().as_ref().filter(|_| !self.faults.crashed()) {
-                memory.lose_unsynced(self.path());
-            }
-            return Err(error);
-        }
+        self.pass_sync()?;
         self.inner.sync_data()
     }
 
     fn start_writeback(&self, offset: u64, len: u64) {
         self.inner.start_writeback(offset, len);
+    }
+
+    fn finish_writeback(&self, offset: u64, len: u64) -> Result<()> {
+        self.pass_sync()?;
+        self.inner.finish_writeback(offset, len)
     }
 
     /// Reads through a map cannot fail, so making one stands for them.

@@ -599,6 +599,19 @@ pub(super) fn start_writeback(file: &File, offset: u64, len: u64) {
     unsafe { libc::sync_file_range(file.as_raw_fd(), offset, len, libc::SYNC_FILE_RANGE_WRITE) };
 }
 
+/// Waits until the pages of a range that are dirty now are written to the device.
+pub(super) fn finish_writeback(file: &File, offset: u64, len: u64) -> io::Result<()> {
+    let too_large = |_| io::Error::from(io::ErrorKind::InvalidInput);
+    let (offset, len) = (i64::try_from(offset).map_err(too_large)?, i64::try_from(len).map_err(too_large)?);
+    let all =
+        libc::SYNC_FILE_RANGE_WAIT_BEFORE | libc::SYNC_FILE_RANGE_WRITE | libc::SYNC_FILE_RANGE_WAIT_AFTER;
+    // Sound: the descriptor is open as long as `file`; the call takes no pointers.
+    match unsafe { libc::sync_file_range(file.as_raw_fd(), offset, len, all) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Bytes as the little-endian f32 values they hold, in place.
 #[inline(always)]
 pub fn floats(bytes: &[u8]) -> &[f32] {

@@ -540,6 +540,10 @@ impl File for MemoryFile {
 
     fn start_writeback(&self, _offset: u64, _len: u64) {}
 
+    fn finish_writeback(&self, _offset: u64, _len: u64) -> Result<()> {
+        Ok(())
+    }
+
     fn map(&self, len: u64) -> Result<Map> {
         let region = Region::zeroed(len).map_err(|error| Error::io("map", self.path.display(), &error))?;
         let region = Arc::new(region);

@@ -16,6 +16,7 @@ pub mod mapped;
 pub mod memory;
 #[cfg(test)]
 mod tests;
+pub mod throttle;
 pub mod trial;
 
 pub use disk::DiskFs;
@@ -141,6 +142,9 @@ pub trait File: Send + Sync {
     fn sync_data(&self) -> Result<()>;
     /// Starts writing back `offset..offset+len` without waiting; a hint.
     fn start_writeback(&self, offset: u64, len: u64);
+    /// Waits until `offset..offset+len` is written back, so that a sync later has less to do. Durable it is only after that
+    /// sync; but after an error here, a sync may not tell of what was lost.
+    fn finish_writeback(&self, offset: u64, len: u64) -> Result<()>;
     /// Maps `len` bytes from the start for reading; the file may still be shorter, and the caller reads only below
     /// what it knows to be written. Later writes through [`File::write_all_at`] show through.
     fn map(&self, len: u64) -> Result<Map>;

@@ -352,6 +352,10 @@ impl File for TrialFile {
 
     fn start_writeback(&self, _offset: u64, _len: u64) {}
 
+    fn finish_writeback(&self, _offset: u64, _len: u64) -> Result<()> {
+        Ok(())
+    }
+
     fn map(&self, len: u64) -> Result<Map> {
         let mut contents = self.body.contents.lock();
         // Whole words only: a map has no fewer bytes than it was asked for.

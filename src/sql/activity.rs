@@ -37,6 +37,8 @@ struct Doing {
     query_started: Option<i64>,
     changed: Option<i64>,
     transaction_started: Option<i64>,
+    /// What the statement waits for: type and event.
+    wait: Option<(&'static str, &'static str)>,
     /// The index that is being built, and by which command.
     build: Option<(&'static str, Arc<BuildProgress>)>,
 }
@@ -103,6 +105,11 @@ impl Activity {
         if status == b'I' {
             doing.transaction_started = None;
         }
+    }
+
+    /// What the statement waits for from now on: type and event as pg_stat_activity has them.
+    pub fn wait(&self, wait: Option<(&'static str, &'static str)>) {
+        self.doing.lock().wait = wait;
     }
 
     /// The query string that runs.
@@ -172,6 +179,8 @@ fn row(session: &Shared) -> ReportRow {
         ("xact_start", time(doing.transaction_started)),
         ("query_start", time(doing.query_started)),
         ("state_change", time(doing.changed)),
+        ("wait_event_type", Value::from(doing.wait.map(|(kind, _)| kind))),
+        ("wait_event", Value::from(doing.wait.map(|(_, event)| event))),
         ("state", Value::from(doing.state())),
         ("query", Value::from(clipped(&doing.query))),
         ("backend_xmin", oldest_snapshot(session)),

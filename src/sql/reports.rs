@@ -49,6 +49,8 @@ fn storage(database: &Database) -> Vec<ReportRow> {
         ("stalls", count(stats.stalls)),
         ("stall_ms", Value::Float8(stats.stall_micros as f64 / 1e3)),
         ("stall_ms_max", Value::Float8(stats.stall_micros_max as f64 / 1e3)),
+        ("stalled", count(stats.stalled as u64)),
+        ("flushes_failing", count(stats.flushes_failing as u64)),
         ("cache_bytes", count(stats.cache_bytes as u64)),
         ("cache_hits", count(stats.cache_hits)),
         ("cache_misses", count(stats.cache_misses)),

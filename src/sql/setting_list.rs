@@ -372,6 +372,13 @@ pub static LIST: &[Setting] = &[
     setting("geqo", PLANNER, Kind::Bool(true), "Accepted; there is no genetic search for join orders."),
     setting("geqo_threshold", PLANNER, int(12, 2, INT_MAX, Unit::None), "Accepted; there is no genetic search for join orders."),
     setting(
+        "hither.background_write_rate",
+        RESOURCES,
+        int(-1, -1, INT_MAX, Unit::Kilobytes),
+        "What flushes and merges of sorted tables write per second each while nothing is behind; 0: no bound; -1: 16 MB.",
+    )
+    .server(),
+    setting(
         "hither.memory_max",
         RESOURCES,
         int(0, 0, INT_MAX, Unit::Kilobytes),
@@ -744,6 +751,7 @@ pub mod id {
     pub const RECALL_AUDIT: Id = id_of("hither.recall_audit");
     pub const RECALL_TARGET: Id = id_of("hither.recall_target");
     pub const MEMORY_MAX: Id = id_of("hither.memory_max");
+    pub const BACKGROUND_WRITE_RATE: Id = id_of("hither.background_write_rate");
     pub const SCRUB: Id = id_of("hither.scrub");
     pub const SCRUB_INTERVAL: Id = id_of("hither.scrub_interval");
     pub const SCRUB_RATE: Id = id_of("hither.scrub_rate");

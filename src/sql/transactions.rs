@@ -24,6 +24,7 @@ use crate::sql::response::{Response, Severity};
 use crate::sql::savepoints::Savepoints;
 use crate::sql::session::Session;
 use crate::sql::settings::id;
+use crate::sql::shared::aside;
 use crate::sql::staged::View;
 use crate::sql::statement::{Ast, IsolationLevel, Modes};
 
@@ -301,10 +302,27 @@ impl Session {
         self.check_deferred(false).await?;
         self.keep_cursors().await?;
         self.clear_temporary().await?;
+        self.make_room()?;
         if self.shared.transaction.lock().is_some() {
             self.retry(Transaction::serialize).await?;
         }
         Ok(())
+    }
+
+    /// Waits until memory has room for what is committed, as long as cancel requests and statement_timeout allow.
+    fn make_room(&mut self) -> Result<()> {
+        // Others may ask meanwhile what the session does.
+        let Some(mut transaction) = self.shared.transaction.lock().take() else { return Ok(()) };
+        let (cancel, activity) = (&self.cancel, &self.shared.activity);
+        let outcome = aside(|| {
+            transaction.make_room(&mut || {
+                activity.wait(Some(("IO", "MemtableFlush")));
+                cancel.check()
+            })
+        });
+        self.shared.activity.wait(None);
+        *self.shared.transaction.lock() = Some(transaction);
+        outcome
     }
 
     /// Undoes what is open.

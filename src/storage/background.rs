@@ -1,8 +1,8 @@
 //! Flushes and compactions, on threads of their own or step by step.
 //!
 //! Two threads: a compaction may take seconds, and a writer that waits for a flush shall not wait for it.
-//! A flush that fails is tried again after a nap, for writers wait for it; a tree whose compaction fails rests for longer
-//! and longer (`compaction/rests.rs`), while the others are compacted.
+//! A tree whose flush or compaction fails rests before it is tried again, and longer when it is damaged
+//! (`compaction/rests.rs`), while the others are flushed and compacted.
 
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -12,6 +12,7 @@ use parking_lot::MutexGuard;
 use super::compaction::{self, Cleaning};
 use super::context::Context;
 use super::is_damage;
+use super::limiter::Lane;
 use super::manifest::LEVELS;
 use super::store::{Shared, Store};
 use super::tree::Tree;
@@ -25,14 +26,7 @@ impl Store {
         if !threads.is_empty() {
             return Ok(());
         }
-        let flush: Step = |shared| {
-            shared.flush_step().inspect_err(|error| {
-                if error.state() != SqlState::ADMIN_SHUTDOWN {
-                    log::error!("a flush failed and will be tried again: {error}");
-                }
-                shared.context.signal.failed(error.clone());
-            })
-        };
+        let flush: Step = |shared| shared.flush_step(Some(Instant::now()));
         let compact: Step = Shared::compact_step;
         for (name, step) in [("hither-flush", flush), ("hither-compact", compact)] {
             let context = self.shared.context.clone();
@@ -100,23 +94,76 @@ fn run(context: &Context, shared: &Weak<Shared>, step: Step) {
 }
 
 impl Shared {
-    /// Flushes a frozen memtable of the tree that has most; freezes one when all together are too large.
-    pub(super) fn flush_step(&self) -> Result<bool> {
-        let trees = self.live_trees();
-        if let Some(tree) = trees.iter().max_by_key(|tree| tree.unflushed())
-            && tree.unflushed() > 0
+    /// Flushes a frozen memtable of the tree that has most; freezes one when all together are too large. Trees whose last
+    /// flush failed have their turn apart: at the time `now` those that have rested, else all of them, once there is nothing
+    /// else to do. One that fails is logged.
+    ///
+    /// The first error when all that were tried failed.
+    pub(super) fn flush_step(&self, now: Option<Instant>) -> Result<bool> {
+        let (mut sound, failing) = self.look_at_memory();
+        let mut failed = None;
+        // Only the store's own thread is told the time.
+        let lane = now.map(|_| Lane::Flush);
+        if let Some(now) = now
+            && self.flush_first(self.rested(&failing, now), lane, &mut failed)
         {
-            return tree.flush_one(u64::MAX);
+            return Ok(true);
         }
-        let total: usize = trees.iter().map(|tree| tree.bytes_in_memory()).sum();
-        let largest = trees.iter().max_by_key(|tree| tree.bytes_in_memory());
-        match largest.filter(|_| total > self.context.options.memtables_bytes_max) {
-            Some(tree) => {
-                tree.freeze();
-                tree.flush_one(u64::MAX)
+        // Others write and flush meanwhile.
+        sound.sort_by_cached_key(|tree| std::cmp::Reverse(tree.unflushed()));
+        if self.flush_first(sound.iter().filter(|tree| tree.unflushed() > 0), lane, &mut failed) {
+            return Ok(true);
+        }
+        let (bytes, bytes_max) = self.memory();
+        let largest = sound.iter().max_by_key(|tree| tree.bytes_in_memory());
+        if let Some(tree) = largest.filter(|tree| bytes > bytes_max && tree.failure().is_none()) {
+            tree.freeze();
+            if self.flush_first([tree], lane, &mut failed) {
+                return Ok(true);
             }
-            None => Ok(false),
         }
+        if now.is_none() && self.flush_first(&failing, lane, &mut failed) {
+            return Ok(true);
+        }
+        failed.map_or(Ok(false), Err)
+    }
+
+    /// Flushes one of the first of these trees for which that succeeds; whether there was any.
+    fn flush_first<'a>(
+        &self,
+        trees: impl IntoIterator<Item = &'a Arc<Tree>>,
+        lane: Option<Lane>,
+        failed: &mut Option<Error>,
+    ) -> bool {
+        for tree in trees {
+            match tree.flush_one(u64::MAX, lane) {
+                Ok(true) => {
+                    self.flush_rests.lock().ended(tree.id());
+                    return true;
+                }
+                Ok(false) => {}
+                Err(error) if error.state() == SqlState::ADMIN_SHUTDOWN => {
+                    failed.get_or_insert(error);
+                }
+                Err(error) => {
+                    let rest = self.flush_rests.lock().failed(tree.id(), is_damage(&error), Instant::now());
+                    log::error!(
+                        "a flush of tree {} failed and will be tried again in {} s: {error}",
+                        tree.id().0,
+                        rest.as_secs()
+                    );
+                    failed.get_or_insert(error);
+                }
+            }
+        }
+        false
+    }
+
+    /// Those of the trees that have rested at the time `now`.
+    fn rested<'a>(&self, failing: &'a [Arc<Tree>], now: Instant) -> Vec<&'a Arc<Tree>> {
+        let mut rests = self.flush_rests.lock();
+        rests.keep(|id| failing.iter().any(|tree| tree.id() == id));
+        failing.iter().filter(|tree| !rests.rests(tree.id(), now)).collect()
     }
 
     /// Does the first compaction that is due and succeeds. One that fails is logged, and its tree rests.
@@ -163,7 +210,7 @@ impl Shared {
         let version = tree.version();
         let choice = compaction::choose(&compaction::shape(&version), &self.context.options);
         let Some(choice) = choice else { return Ok(false) };
-        let job = compaction::run(&self.context, tree.id(), &version, &choice)?;
+        let job = compaction::run(&self.context, tree.id(), &version, &choice, Some(Lane::Merge))?;
         self.commit_compaction(tree, &job).map(|()| true)
     }
 
@@ -173,7 +220,7 @@ impl Shared {
         let Some(tree) = tree else { return Ok(()) };
         let version = tree.version();
         let Some(choice) = compaction::everything(&version) else { return Ok(()) };
-        let job = compaction::run(&self.context, id, &version, &choice)?;
+        let job = compaction::run(&self.context, id, &version, &choice, None)?;
         self.commit_compaction(&tree, &job)?;
         rests.ended(id);
         Ok(())
@@ -181,7 +228,7 @@ impl Shared {
 
     /// Writes anew what is worth it, until nothing is: what goes from one level may leave deletions in another without
     /// anything to delete.
-    pub(super) fn clean_tree(&self, id: StorageId) -> Result<()> {
+    pub(super) fn clean_tree(&self, id: StorageId, lane: Option<Lane>) -> Result<()> {
         let mut rests = self.compacting.lock();
         let tree = self.trees.lock().live.get(&id).cloned();
         let Some(tree) = tree else { return Ok(()) };
@@ -201,8 +248,8 @@ impl Shared {
                     break;
                 }
                 let job = match &cleaning {
-                    Cleaning::Merge(choice) => compaction::run(&self.context, id, &version, choice)?,
-                    Cleaning::Trim(trim) => compaction::trim(&self.context, id, &version, trim)?,
+                    Cleaning::Merge(choice) => compaction::run(&self.context, id, &version, choice, lane)?,
+                    Cleaning::Trim(trim) => compaction::trim(&self.context, id, &version, trim, lane)?,
                 };
                 self.commit_compaction(&tree, &job)?;
             }

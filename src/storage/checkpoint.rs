@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use super::limiter::Lane;
 use super::manifest::Edit;
 use super::store::{Shared, Store};
 use super::tree::Tree;
@@ -49,11 +50,13 @@ impl Store {
     }
 
     /// Step two: flushes what was frozen and makes it, the position and the extras durable in one edit.
-    /// After an error nothing is lost, and another checkpoint may be tried.
-    pub fn checkpoint_frozen(&self, frozen: Frozen, checkpoint: Checkpoint) -> Result<()> {
+    /// After an error nothing is lost, and another checkpoint may be tried. `calm`: as slowly as what is behind
+    /// allows, for nobody waits for it.
+    pub fn checkpoint_frozen(&self, frozen: Frozen, checkpoint: Checkpoint, calm: bool) -> Result<()> {
+        let _urgent = (!calm).then(|| self.urgent());
         let _guard = self.shared.checkpointing.lock();
         for (tree, last) in &frozen.trees {
-            while tree.flush_one(*last)? {}
+            while tree.flush_one(*last, calm.then_some(Lane::Flush))? {}
         }
         self.shared.commit(&frozen, checkpoint)?;
         self.shared.context.signal.work();
@@ -63,7 +66,7 @@ impl Store {
     /// Both steps, while nobody writes.
     pub fn checkpoint(&self, checkpoint: Checkpoint) -> Result<()> {
         let frozen = self.freeze();
-        self.checkpoint_frozen(frozen, checkpoint)
+        self.checkpoint_frozen(frozen, checkpoint, false)
     }
 }
 

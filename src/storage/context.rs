@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::cache::Cache;
+use super::limiter::Limiter;
 use super::options::Options;
 use super::signal::Signal;
 use super::sstable::Table;
@@ -20,6 +21,8 @@ pub struct Context {
     pub cache: Cache,
     pub signal: Signal,
     pub traffic: Traffic,
+    pub memory: Memory,
+    pub limiter: Limiter,
     next_number: AtomicU64,
     horizon: AtomicU64,
 }
@@ -36,6 +39,53 @@ pub struct Traffic {
     pub stalls: AtomicU64,
     pub stall_micros: AtomicU64,
     pub stall_micros_max: AtomicU64,
+    /// Writers that wait right now.
+    pub waiting: AtomicUsize,
+}
+
+/// How much memory memtables take, as of the last time somebody added it up, and what has come since.
+#[derive(Default)]
+pub struct Memory {
+    /// Of trees whose last flush did not fail.
+    sound: AtomicUsize,
+    /// Of the others.
+    stuck: AtomicUsize,
+    since: AtomicUsize,
+    /// Of writes that were let in and are not there yet.
+    reserved: AtomicUsize,
+}
+
+impl Memory {
+    pub fn grown(&self, bytes: usize) {
+        self.since.fetch_add(bytes, Relaxed);
+    }
+
+    pub fn reserve(&self, bytes: usize) {
+        self.reserved.fetch_add(bytes, Relaxed);
+    }
+
+    pub fn give_back(&self, bytes: usize) {
+        self.reserved.fetch_sub(bytes, Relaxed);
+    }
+
+    /// Somebody has added up, and before that has seen what had come since the last time.
+    pub fn set(&self, sound: usize, stuck: usize, seen: usize) {
+        let rest = |since: usize| Some(since.saturating_sub(seen));
+        let _ = self.since.fetch_update(Relaxed, Relaxed, rest);
+        self.sound.store(sound, Relaxed);
+        self.stuck.store(stuck, Relaxed);
+    }
+
+    /// What has come since somebody added up.
+    pub fn since(&self) -> usize {
+        self.since.load(Relaxed)
+    }
+
+    /// What can be flushed, and what cannot.
+    pub fn bytes(&self) -> (usize, usize) {
+        let growing = self.since() + self.reserved.load(Relaxed);
+        (self.sound.load(Relaxed) + growing, self.stuck.load(Relaxed))
+    }
 }
 
 impl Traffic {
@@ -62,6 +112,8 @@ impl Context {
             options,
             signal: Signal::default(),
             traffic: Traffic::default(),
+            memory: Memory::default(),
+            limiter: Limiter::default(),
             next_number: AtomicU64::new(1),
             horizon: AtomicU64::new(0),
         }

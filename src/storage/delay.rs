@@ -2,26 +2,29 @@
 //! is full, and never all at once.
 //!
 //! ```text
-//!   frozen memtables   0   1   2   3   4   5        level 0   0 ... 16 ......... 48 ...
-//!                              |---------|  stop                    |------------|
-//!   a write goes at        64 MiB/s ... 1 MiB/s                 64 MiB/s ... 1 MiB/s
+//!   frozen memtables   0   1   2   3   4   5        level 0   0 ... 16 ......... 48 ...     memory   0 ... 1 ......... 2
+//!                              |---------|  stop                    |------------|                         |---------|  stop
+//!   a write goes at        64 MiB/s ... 1 MiB/s                 64 MiB/s ... 1 MiB/s                  64 MiB/s ... 1 MiB/s
 //! ```
 //!
-//! The greater of the two counts. A write waits at most [`DELAY_MAX`] for the rate, whatever its size; only where one more
-//! frozen memtable would be too many it waits until one is flushed, for that is memory. This is RocksDB's delayed write
-//! rate with a rate that follows from the debt alone, so that it needs no controller, and no history.
+//! The greatest of the three counts. A write waits at most [`DELAY_MAX`] for the rate, whatever its size; only where memory
+//! has no room for it, it waits until something is flushed. This is RocksDB's delayed write rate with a rate that follows
+//! from the debt alone, so that it needs no controller, and no history. Who waits, and where, is in `admission.rs`.
 
 use std::time::Duration;
 
 use super::options::Options;
 
-/// What is behind in a tree.
+/// What is behind in a tree, and in all together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Debt {
-    /// Memtables that are to be flushed.
+    /// Memtables that are to be flushed, those included that writes on their way are going to fill.
     pub frozen: usize,
     /// Tables in level 0, of which a compaction is due at [`Options::level0_tables_max`].
     pub level0: usize,
+    /// Memtables of all trees that can be flushed, and from where on the largest of them is.
+    pub memory_bytes: usize,
+    pub memory_bytes_max: usize,
 }
 
 /// What a write has to do first.
@@ -29,12 +32,11 @@ pub struct Debt {
 pub enum Wait {
     Nothing,
     Delay(Duration),
-    /// Until a memtable is flushed.
+    /// Until something is flushed.
     Flush,
 }
 
-/// No write waits longer than this for the rate: a tenth of a second is felt, and is no outage. A commit is one write of
-/// each of its tables, unless it is so large that it is written in pieces: it waits for each.
+/// No write waits longer than this for the rate: a tenth of a second is felt, and is no outage.
 pub const DELAY_MAX: Duration = Duration::from_millis(100);
 /// Shorter delays are owed until they are worth a sleep, which takes some 60 us more than it is asked for.
 pub const DELAY_MIN: Duration = Duration::from_millis(1);
@@ -43,19 +45,23 @@ pub const DELAY_MIN: Duration = Duration::from_millis(1);
 const RATE_FIRST: f64 = (64 << 20) as f64;
 const RATE_LAST: f64 = (1 << 20) as f64;
 /// Level 0 in units of what makes a compaction due: twice of that is behind, and six times of it is as far as delays go.
-const LEVEL0_FIRST: usize = 2;
+pub(super) const LEVEL0_FIRST: usize = 2;
 const LEVEL0_LAST: usize = 6;
+/// Memory in units of what makes the largest memtable be flushed: writes stop at twice of it.
+const MEMORY_LAST: usize = 2;
 
 /// What a write of so many bytes waits for.
 pub fn wait(debt: Debt, bytes: usize, options: &Options) -> Wait {
     let frozen_max = options.frozen_memtables_max;
-    if debt.frozen > frozen_max {
+    let memory_last = debt.memory_bytes_max.saturating_mul(MEMORY_LAST);
+    if debt.frozen > frozen_max || debt.memory_bytes > memory_last {
         return Wait::Flush;
     }
     let frozen = part(debt.frozen, frozen_max / 2, frozen_max);
     let unit = options.level0_tables_max;
     let level0 = part(debt.level0, LEVEL0_FIRST * unit, LEVEL0_LAST * unit);
-    match frozen.max(level0) {
+    let memory = part(debt.memory_bytes, debt.memory_bytes_max, memory_last);
+    match frozen.max(level0).max(memory) {
         none if none <= 0.0 => Wait::Nothing,
         debt => {
             let rate = RATE_FIRST * (RATE_LAST / RATE_FIRST).powf(debt);
@@ -79,7 +85,7 @@ mod tests {
     }
 
     fn delay(frozen: usize, level0: usize, bytes: usize) -> Duration {
-        match wait(Debt { frozen, level0 }, bytes, &options()) {
+        match wait(Debt { frozen, level0, ..Debt::default() }, bytes, &options()) {
             Wait::Nothing => Duration::ZERO,
             Wait::Delay(delay) => delay,
             Wait::Flush => panic!("{frozen} frozen memtables and {level0} tables are no reason to stop"),
@@ -112,15 +118,33 @@ mod tests {
 
     #[test]
     fn a_write_stops_only_for_memory() {
-        let debt = Debt { frozen: 5, level0: 0 };
+        let debt = Debt { frozen: 5, ..Debt::default() };
         assert_eq!(wait(debt, 0, &options()), Wait::Flush);
         // Whatever the options are.
         for frozen_max in 0..4 {
             let options = Options { frozen_memtables_max: frozen_max, ..options() };
-            let wait = |frozen| wait(Debt { frozen, level0: 0 }, 1 << 20, &options);
+            let wait = |frozen| wait(Debt { frozen, ..Debt::default() }, 1 << 20, &options);
             assert_eq!(wait(0), Wait::Nothing);
             assert_ne!(wait(frozen_max), Wait::Flush);
             assert_eq!(wait(frozen_max + 1), Wait::Flush);
         }
+    }
+
+    #[test]
+    fn memory_of_all_trees_delays_and_then_stops() {
+        let wait = |memory_bytes| {
+            let debt = Debt { memory_bytes, memory_bytes_max: 1000, ..Debt::default() };
+            wait(debt, 10 << 10, &options())
+        };
+        assert_eq!(wait(1000), Wait::Nothing);
+        let mut last = Duration::ZERO;
+        for bytes in 1001..=2000 {
+            let Wait::Delay(delay) = wait(bytes) else {
+                panic!("{bytes} of 1000 bytes are a reason for a delay")
+            };
+            assert!(delay >= last, "{bytes}");
+            last = delay;
+        }
+        assert_eq!(wait(2001), Wait::Flush);
     }
 }

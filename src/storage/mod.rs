@@ -13,6 +13,7 @@
 //!               \___________ replayed from the log ________/ \______ named by the manifest ______/
 //! ```
 
+mod admission;
 mod background;
 mod cache;
 mod check;
@@ -22,6 +23,7 @@ mod context;
 mod delay;
 mod describe;
 mod image;
+mod limiter;
 mod manifest;
 mod memtable;
 mod merge;
@@ -39,11 +41,13 @@ mod tests;
 mod tree;
 mod version;
 
+pub use admission::Admitted;
 pub use check::{Report, check};
 pub use checkpoint::{Checkpoint, Extra, Frozen};
 pub use compaction::Rests;
 pub use describe::describe;
 pub use image::{Image, TableFile, check_copies};
+pub use limiter::Urgent;
 pub use options::Options;
 pub use recovery::is_damage;
 pub use scan::{Scan, ScanEntry};

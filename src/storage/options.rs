@@ -1,15 +1,25 @@
 //! What can be tuned, with the reason for each default.
 
+use std::time::Duration;
+
+use super::limiter::RATE;
+
 /// Sizes and limits of a [`Store`](super::Store).
 #[derive(Clone, Debug)]
 pub struct Options {
     /// A memtable is frozen once it holds this many bytes. 16 MiB flushes in a fraction of a second and
     /// keeps the skip list near the processor's caches.
     pub memtable_bytes_max: usize,
-    /// All memtables together; beyond, the largest is frozen.
+    /// All memtables together; beyond, the largest is frozen, and writers wait longer and longer.
     pub memtables_bytes_max: usize,
-    /// Writers of a tree wait while this many frozen memtables are not flushed.
+    /// Writers of a tree wait while more frozen memtables than this are not flushed.
     pub frozen_memtables_max: usize,
+    /// Who waits for a flush gives up when nothing at all was flushed for so long: a disk that answers takes a second for
+    /// a memtable, and one that hangs is not waited for without end.
+    pub flush_wait_max: Duration,
+    /// What flushes and merges of the background write per second each while nothing is behind; more when it is
+    /// (`limiter.rs`). 0: no bound.
+    pub background_bytes_per_second: u64,
     /// Decoded blocks kept in memory.
     pub cache_bytes_max: usize,
     /// Decoded size at which a data block is closed: large enough to deflate well, small enough to inflate
@@ -33,6 +43,8 @@ impl Default for Options {
             memtable_bytes_max: 16 << 20,
             memtables_bytes_max: 128 << 20,
             frozen_memtables_max: 4,
+            flush_wait_max: Duration::from_secs(60),
+            background_bytes_per_second: RATE,
             cache_bytes_max: 256 << 20,
             block_bytes: 16 << 10,
             table_bytes_max: 32 << 20,
@@ -52,6 +64,8 @@ impl Options {
             memtable_bytes_max: 4 << 10,
             memtables_bytes_max: 64 << 10,
             frozen_memtables_max: 1000,
+            flush_wait_max: Duration::from_secs(60),
+            background_bytes_per_second: RATE,
             cache_bytes_max: 64 << 10,
             block_bytes: 256,
             table_bytes_max: 2 << 10,

@@ -101,7 +101,7 @@ impl Shared {
             Some(into) => Some(Choice { how: How::Merge, into, upper: Vec::new(), lower: vec![number] }),
         };
         let Some(choice) = choice else { return Ok(false) };
-        let job = compaction::run(&self.context, id, &version, &choice)?;
+        let job = compaction::run(&self.context, id, &version, &choice, None)?;
         self.commit_compaction(&tree, &job)?;
         // What kept the tree from being compacted may have been this table.
         rests.ended(id);

@@ -13,6 +13,7 @@ use super::check::{self, Report};
 use super::checkpoint::Extra;
 use super::compaction;
 use super::context::Context;
+use super::limiter::{Lane, Urgent};
 use super::manifest::{Edit, Manifest};
 use super::options::Options;
 use super::recovery;
@@ -28,7 +29,7 @@ pub struct Store {
     pub(super) shared: Arc<Shared>,
 }
 
-/// A tree whose compaction fails is tried again after so long, and in the end each so often.
+/// A tree whose compaction or flush fails is tried again after so long, and in the end each so often.
 const REST_MIN: Duration = Duration::from_secs(1);
 const REST_MAX: Duration = Duration::from_secs(300);
 
@@ -37,6 +38,8 @@ pub(super) struct Shared {
     pub context: Arc<Context>,
     /// Held during a checkpoint.
     pub checkpointing: Mutex<()>,
+    /// Held while a tree to flush is chosen: the trees whose last flush failed.
+    pub flush_rests: Mutex<compaction::Rests>,
     /// Held during a compaction: the trees whose last one failed.
     pub compacting: Mutex<compaction::Rests>,
     pub manifest: Mutex<Manifest>,
@@ -76,6 +79,9 @@ pub struct Stats {
     pub stalls: u64,
     pub stall_micros: u64,
     pub stall_micros_max: u64,
+    /// Writers that wait right now, and trees whose last flush failed.
+    pub stalled: usize,
+    pub flushes_failing: usize,
     /// Bytes in the lowest level in use of each tree: what there would be if all were merged, or more.
     pub lowest_bytes: u64,
     /// Tables a read of one key may have to ask in the tree that has most of them to ask.
@@ -107,12 +113,15 @@ impl Store {
         let shared = Shared {
             context,
             checkpointing: Mutex::default(),
+            flush_rests: Mutex::new(compaction::Rests::new(REST_MIN, REST_MAX)),
             compacting: Mutex::new(compaction::Rests::new(REST_MIN, REST_MAX)),
             manifest: Mutex::new(manifest),
             trees: Mutex::new(Trees { live: trees, damaged, dropped: Vec::new() }),
             background: Mutex::default(),
         };
-        Ok(Store { shared: Arc::new(shared) })
+        let shared = Arc::new(shared);
+        shared.context.limiter.follow(Arc::downgrade(&shared));
+        Ok(Store { shared })
     }
 
     pub fn tree(&self, id: StorageId) -> Option<Arc<Tree>> {
@@ -189,34 +198,34 @@ impl Store {
         self.shared.context.raise_horizon(horizon);
     }
 
-    /// To be asked before a write is logged: an error (53100, 58030) when flushing has failed and too much
-    /// is unflushed, so that taking in more would only fill memory. Flushing is tried again all the while.
-    pub fn admit(&self) -> Result<()> {
-        let context = &self.shared.context;
-        let Some(error) = context.signal.failure() else { return Ok(()) };
-        let allowed = context.options.frozen_memtables_max;
-        let trees = self.shared.live_trees();
-        let bytes: usize = trees.iter().map(|tree| tree.bytes_in_memory()).sum();
-        let full = bytes > context.options.memtables_bytes_max
-            || trees.iter().any(|tree| tree.unflushed() > allowed);
-        if full { Err(error) } else { Ok(()) }
-    }
-
     /// Does one piece of background work, a flush or a compaction, and says whether there was any.
     pub fn step(&self) -> Result<bool> {
-        Ok(self.shared.flush_step()? || self.shared.compact_step()?)
+        Ok(self.shared.flush_step(None)? || self.shared.compact_step()?)
+    }
+
+    /// While this lives, nothing holds back what is written in the background: somebody waits for some of it.
+    pub fn urgent(&self) -> Urgent {
+        Urgent::new(&self.shared.context)
+    }
+
+    /// From now on nothing holds back what is written in the background: somebody waits for the store to close.
+    pub fn hurry(&self) {
+        self.shared.context.limiter.set_off();
     }
 
     /// Merges all of a tree that a checkpoint has into one level, so that only versions that are needed are
     /// left.
     pub fn compact(&self, id: StorageId) -> Result<()> {
+        let _urgent = self.urgent();
         self.shared.compact_tree(id)
     }
 
     /// Writes those tables anew of which enough is not needed any more, of what a checkpoint has: what is written follows
     /// what is freed, however large the tree is. At most about a ninth of what is needed is left besides it.
-    pub fn clean(&self, id: StorageId) -> Result<()> {
-        self.shared.clean_tree(id)
+    /// `calm`: as slowly as what is behind allows, for nobody waits for it.
+    pub fn clean(&self, id: StorageId, calm: bool) -> Result<()> {
+        let _urgent = (!calm).then(|| self.urgent());
+        self.shared.clean_tree(id, calm.then_some(Lane::Merge))
     }
 
     /// Reads all tables and holds them against every invariant.
@@ -246,6 +255,8 @@ impl Store {
         stats.stalls = traffic.stalls.load(Relaxed);
         stats.stall_micros = traffic.stall_micros.load(Relaxed);
         stats.stall_micros_max = traffic.stall_micros_max.load(Relaxed);
+        stats.stalled = traffic.waiting.load(Relaxed);
+        stats.flushes_failing = context.signal.failing();
         for tree in self.shared.live_trees() {
             let version = tree.version();
             let lowest = version.levels.iter().rev().find(|tables| !tables.is_empty());

@@ -12,15 +12,15 @@
 
 use std::ops::Bound;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
+use super::admission::Gate;
 use super::compaction::Retain;
 use super::context::{Context, Traffic};
-use super::delay::{self, Debt, Wait};
+use super::limiter::Lane;
 use super::memtable::Memtable;
 use super::merge::{LevelSource, MemtableSource, Merge, Source};
 use super::scan::Scan;
@@ -43,8 +43,8 @@ pub struct Tree {
     /// Held during a flush.
     flushing: Mutex<()>,
     dropped: AtomicBool,
-    /// Delays too short to be worth a sleep yet.
-    owed_micros: AtomicU64,
+    /// Who may write.
+    pub(super) gate: Mutex<Gate>,
 }
 
 #[derive(Clone)]
@@ -102,7 +102,7 @@ impl Tree {
             writing: Mutex::default(),
             flushing: Mutex::default(),
             dropped: AtomicBool::new(false),
-            owed_micros: AtomicU64::new(0),
+            gate: Mutex::default(),
         }
     }
 
@@ -140,10 +140,10 @@ impl Tree {
     }
 
     /// Writes versions at `seq`, which is not lower than that of any write before; `None` deletes. Readers
-    /// with an older snapshot do not see them. Of two values for a key at one `seq` the later counts. May
-    /// wait when flushes or compactions are behind (`delay.rs`); a flush that fails is told by
-    /// [`Store::admit`](super::Store::admit), not here. The only error is an entry that is too large
-    /// (54000); those before it are written.
+    /// with an older snapshot do not see them. Of two values for a key at one `seq` the later counts. Never
+    /// waits: whether there is room is asked before, with [`Store::admit`](super::Store::admit), or made
+    /// with [`Tree::relieve`]. The only error is an entry that is too large (54000); those before it are
+    /// written.
     pub fn write<'a>(
         &self,
         seq: Seq,
@@ -151,22 +151,34 @@ impl Tree {
     ) -> Result<()> {
         let guard = self.writing.lock();
         let active = self.state.load().active.clone();
-        let mut bytes = 0;
-        for (key, value) in puts {
+        let before = active.bytes();
+        let written = puts.into_iter().try_for_each(|(key, value)| {
             check_size(seq, key, value)?;
             active.insert(seq, key, value);
-            bytes += key.len() + value.map_or(0, <[u8]>::len);
-        }
-        let full = active.bytes() >= self.context.options.memtable_bytes_max;
+            Ok(())
+        });
+        let bytes = active.bytes();
+        let full = bytes >= self.context.options.memtable_bytes_max;
         if full {
             self.rotate();
         }
         drop(guard);
+        self.context.memory.grown(bytes - before);
         if full {
             self.context.signal.work();
         }
-        self.hold_back(bytes);
-        Ok(())
+        written
+    }
+
+    /// Flushes on this thread while there are more frozen memtables than there may be: for writes that nobody was asked
+    /// about. After a failure, of which the store's statistics tell, they stay in memory.
+    pub fn relieve(&self) {
+        let allowed = self.context.options.frozen_memtables_max;
+        while self.unflushed() > allowed && self.failure().is_none() {
+            if !matches!(self.flush_one(u64::MAX, None), Ok(true)) {
+                return;
+            }
+        }
     }
 
     /// The newest version at or before `snapshot` of every key in the range, in order of keys, deletions
@@ -247,6 +259,7 @@ impl Tree {
 
     pub(super) fn set_dropped(&self) {
         self.dropped.store(true, Relaxed);
+        self.context.signal.forget(self.id);
     }
 
     pub(super) fn version(&self) -> Arc<Version> {
@@ -265,22 +278,48 @@ impl Tree {
         unflushed(&self.state.load())
     }
 
-    /// Flushes the oldest frozen memtable up to batch `last`, if there is one.
-    pub(super) fn flush_one(&self, last: u64) -> Result<bool> {
+    /// Flushes the oldest frozen memtable up to batch `last`, if there is one; as fast as it goes, or as the lane's rate has
+    /// it.
+    pub(super) fn flush_one(&self, last: u64, lane: Option<Lane>) -> Result<bool> {
         let _guard = self.flushing.lock();
         let state = self.state.load_full();
         let mut frozen = state.pending.iter().filter(|pending| pending.batch <= last);
         let oldest = frozen.find_map(|pending| Some((pending.batch, pending.memtable()?.clone())));
         let Some((batch, memtable)) = oldest else { return Ok(false) };
         drop(state);
-        let tables = self.write_memtable(memtable)?;
+        let tables = self.write_memtable(memtable, lane).inspect_err(|error| self.note_failure(error))?;
         self.replace(|state, _| {
             for pending in state.pending.iter_mut().filter(|pending| pending.batch == batch) {
                 pending.part = Part::Tables(tables.clone());
             }
         });
-        self.context.signal.progress();
+        self.context.signal.progress(self.id);
         Ok(true)
+    }
+
+    fn note_failure(&self, error: &Error) {
+        if error.state() == SqlState::ADMIN_SHUTDOWN {
+            return;
+        }
+        self.context.signal.failed(self.id, error.clone());
+        if self.is_dropped() {
+            self.context.signal.forget(self.id);
+        }
+    }
+
+    /// What the last flush failed with, if it did.
+    pub(super) fn failure(&self) -> Option<Error> {
+        self.context.signal.failure(self.id)
+    }
+
+    /// Bytes in the memtable that writes go into.
+    pub(super) fn active_bytes(&self) -> usize {
+        self.state.load().active.bytes()
+    }
+
+    /// Tables in level 0.
+    pub(super) fn level0(&self) -> usize {
+        self.state.load().version.levels[0].len()
     }
 
     /// The tables of all batches up to `last`, which are flushed, oldest first.
@@ -327,12 +366,12 @@ impl Tree {
         all
     }
 
-    fn write_memtable(&self, memtable: Arc<Memtable>) -> Result<Arc<[Arc<Table>]>> {
+    fn write_memtable(&self, memtable: Arc<Memtable>, lane: Option<Lane>) -> Result<Arc<[Arc<Table>]>> {
         let all = MemtableSource::new(memtable.clone(), Bound::Unbounded);
         let merge = Merge::new(vec![Source::Memtable(all)]);
         let mut kept = Retain::new(merge, self.context.horizon(), |_| false);
         let packing = |first_key: &[u8]| self.packing(&memtable, first_key);
-        let mut writer = Writer::with_packing(self.context.clone(), self.id, packing);
+        let mut writer = Writer::with_packing(self.context.clone(), self.id, packing).paced(lane);
         while let Some(entry) = kept.next()? {
             writer.add(entry.key, entry.seq, entry.value)?;
         }
@@ -375,49 +414,6 @@ impl Tree {
         let mut state = State::clone(&self.state.load());
         change(&mut state, &mut counters);
         self.state.store(Arc::new(state));
-    }
-
-    /// Waits as long as what is behind asks for, before another write of so many bytes. Without a background thread nothing
-    /// would catch up meanwhile: then memtables that are too many are flushed here, and nothing else is waited for.
-    fn hold_back(&self, bytes: usize) {
-        loop {
-            let state = self.state.load();
-            let debt = Debt { frozen: unflushed(&state), level0: state.version.levels[0].len() };
-            drop(state);
-            match delay::wait(debt, bytes, &self.context.options) {
-                Wait::Nothing => return,
-                Wait::Delay(time) => return self.delay(time),
-                Wait::Flush if self.context.signal.has_worker() => {
-                    let began = Instant::now();
-                    let goes_on = self.context.signal.wait_for_progress();
-                    self.context.traffic.stalled(began.elapsed());
-                    if !goes_on {
-                        return;
-                    }
-                }
-                Wait::Flush => {
-                    if let Err(error) = self.flush_one(u64::MAX) {
-                        self.context.signal.failed(error);
-                        return;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Sleeps once enough is owed to be worth it.
-    fn delay(&self, time: Duration) {
-        if !self.context.signal.has_worker() {
-            return;
-        }
-        let micros = time.as_micros() as u64;
-        let owed = self.owed_micros.fetch_add(micros, Relaxed) + micros;
-        if owed >= delay::DELAY_MIN.as_micros() as u64 {
-            let owed = self.owed_micros.swap(0, Relaxed);
-            let began = Instant::now();
-            std::thread::sleep(Duration::from_micros(owed).min(delay::DELAY_MAX));
-            self.context.traffic.stalled(began.elapsed());
-        }
     }
 }
 

@@ -278,6 +278,7 @@ fn copy(tree: &Tree, table: &SpilledTable, seq: Seq) -> Result<()> {
     while entries.peek().is_some() {
         let piece: Vec<_> = entries.by_ref().take(BATCH).collect::<Result<_>>()?;
         tree.write(seq, piece.iter().map(|(key, value)| (&key[..], value.as_deref())))?;
+        tree.relieve();
     }
     Ok(())
 }

@@ -52,6 +52,8 @@ pub fn options(archive: bool) -> Options {
             memtable_bytes_max: 8 << 10,
             memtables_bytes_max: usize::MAX,
             frozen_memtables_max: 1000,
+            flush_wait_max: std::time::Duration::from_secs(60),
+            background_bytes_per_second: 0,
             cache_bytes_max: 64 << 10,
             block_bytes: 512,
             table_bytes_max: 8 << 10,

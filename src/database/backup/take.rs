@@ -24,8 +24,8 @@ use crate::database::backup::repository::{Base, Copied, OF_BACKUP, Repository, S
 use crate::database::core::Core;
 use crate::database::generations::Due;
 use crate::database::stamps::stamp_of;
-use crate::database::throttle::Throttle;
 use crate::error::{Error, Result, SqlState, check_cancel};
+use crate::fs::throttle::Throttle;
 use crate::fs::{File, Fs, OpenMode, Pace};
 use crate::log::{Log, Piece, PieceName, Position, Seq};
 use crate::storage::Image;
@@ -108,7 +108,7 @@ impl Database {
         let started = core.options.clock.now();
         let hold = core.hold_log(Position(0));
         let held = core.snapshots.take(Holder::Backup);
-        let pinned = self.checkpoint_then(Due::Grown, Pinned::of)?;
+        let pinned = self.checkpoint_then(Due::Grown, false, Pinned::of)?;
         let mut throttle = Throttle::new(options.bytes_per_second_max);
         let mut pace = |bytes| {
             let mut left = throttle.wait_after(bytes).unwrap_or_default();

@@ -468,7 +468,7 @@ fn vectors_are_read_when_they_were_written() {
     let store = &world.database.core().store;
     let position = store.checkpoint_position();
     let checkpoint = crate::storage::Checkpoint { position, extras: vec![stamped] };
-    store.checkpoint_frozen(store.freeze(), checkpoint).unwrap();
+    store.checkpoint_frozen(store.freeze(), checkpoint, false).unwrap();
     world.run(Step::Crash(1));
     assert!(read(&world) > OTHER);
 }

@@ -20,6 +20,7 @@ mod model;
 mod reuse;
 mod scrub;
 mod spill;
+mod stalls;
 mod unread;
 mod unsaved_graphs;
 pub mod vacuum;

@@ -30,7 +30,8 @@ pub const RELATIONS: &[Relation] = &[
         kind: 'v',
         columns: "tables int8, table_bytes int8, memtable_bytes int8, log_bytes int8, arrived_bytes int8, \
             merged_bytes int8, write_amplification float8, read_amplification int8, space_amplification float8, \
-            stalls int8, stall_ms float8, stall_ms_max float8, cache_bytes int8, cache_hits int8, cache_misses int8",
+            stalls int8, stall_ms float8, stall_ms_max float8, stalled int8, flushes_failing int8, \
+            cache_bytes int8, cache_hits int8, cache_misses int8",
         rows: |execution, rows| report(execution, rows, "storage"),
     },
     Relation {

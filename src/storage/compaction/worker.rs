@@ -14,6 +14,7 @@ use super::retain::Retain;
 use crate::error::Result;
 use crate::log::StorageId;
 use crate::storage::context::{Context, Traffic};
+use crate::storage::limiter::Lane;
 use crate::storage::manifest::{Edit, LEVELS};
 use crate::storage::merge::{LevelSource, Merge, Source};
 use crate::storage::sstable::{Table, Writer};
@@ -60,8 +61,14 @@ pub fn everything(version: &Version) -> Option<Choice> {
     Some(Choice { how: How::Merge, into, upper, lower: numbers(&version.levels[into]) })
 }
 
-/// Does the merging of `choice`, made from `version`.
-pub fn run(context: &Arc<Context>, id: StorageId, version: &Version, choice: &Choice) -> Result<Job> {
+/// Does the merging of `choice`, made from `version`; as fast as it goes, or as the lane's rate has it.
+pub fn run(
+    context: &Arc<Context>,
+    id: StorageId,
+    version: &Version,
+    choice: &Choice,
+    lane: Option<Lane>,
+) -> Result<Job> {
     let chosen = version.only(&[&choice.upper[..], &choice.lower].concat());
     let removed: Vec<_> = chosen.tables().cloned().collect();
     if choice.how == How::Move {
@@ -69,7 +76,7 @@ pub fn run(context: &Arc<Context>, id: StorageId, version: &Version, choice: &Ch
     }
     let merge = Merge::new(chosen.sources(false));
     let mut kept = Retain::new(merge, context.horizon(), |key| nothing_below(version, choice.into, key));
-    let mut writer = Writer::new(context.clone(), id);
+    let mut writer = Writer::new(context.clone(), id).paced(lane);
     let mut entries = 0u32;
     while let Some(entry) = kept.next()? {
         writer.add(entry.key, entry.seq, entry.value)?;
@@ -94,12 +101,18 @@ pub struct Trim {
 
 /// Writes tables anew without what they have no need of. The levels above are read along, for newer versions there, and
 /// stay as they are.
-pub fn trim(context: &Arc<Context>, id: StorageId, version: &Version, trim: &Trim) -> Result<Job> {
+pub fn trim(
+    context: &Arc<Context>,
+    id: StorageId,
+    version: &Version,
+    trim: &Trim,
+    lane: Option<Lane>,
+) -> Result<Job> {
     let mut job = Job { removed: Vec::new(), level: trim.level, added: Vec::new() };
     for run in &trim.runs {
         let tables = version.levels[trim.level].iter().filter(|table| run.contains(&table.meta().number));
         let tables: Vec<Arc<Table>> = tables.cloned().collect();
-        job.added.extend(trim_run(context, id, version, trim.level, &tables)?);
+        job.added.extend(trim_run(context, id, version, trim.level, &tables, lane)?);
         job.removed.extend(tables);
     }
     Traffic::add(&context.traffic.merged_bytes, &job.added);
@@ -112,6 +125,7 @@ fn trim_run(
     version: &Version,
     level: usize,
     run: &[Arc<Table>],
+    lane: Option<Lane>,
 ) -> Result<Vec<Arc<Table>>> {
     let (Some(first), Some(last)) = (run.first(), run.last()) else { return Ok(Vec::new()) };
     let (from, to) = (&first.meta().key_min[..], &last.meta().key_max[..]);
@@ -124,7 +138,7 @@ fn trim_run(
     sources.push(between(run));
     let below = |key: &[u8]| nothing_below(version, level, key);
     let mut kept = Retain::new(Merge::new(sources), context.horizon(), below);
-    let mut writer = Writer::new(context.clone(), id);
+    let mut writer = Writer::new(context.clone(), id).paced(lane);
     let mut entries = 0u32;
     while kept.advance()? {
         let Some(entry) = kept.entry().filter(|entry| entry.key <= to) else { break };

@@ -1,6 +1,6 @@
 //! Writes one sorted table.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::block::{BlockBuilder, SEQ_MAX};
@@ -10,11 +10,16 @@ use super::packer::{GATHERED_BYTES, Packer};
 use super::{ENTRY_BYTES_MAX, bloom};
 use crate::codec::{put_bytes, put_u32, put_u64};
 use crate::error::{Error, Result, SqlState};
-use crate::fs::{File, Fs, OpenMode};
+use crate::fs::{File, OpenMode};
 use crate::log::Seq;
+use crate::storage::context::Context;
+use crate::storage::limiter::Lane;
 
 /// Blocks are gathered to this size before they are written.
 const WRITE_BYTES: usize = 1 << 20;
+
+/// How much of a file is left to the sync at its end, at most: a sync of 32 MiB at once would hold up that of the log.
+const UNSETTLED_BYTES_MAX: u64 = 4 << 20;
 
 /// A data block, and what the index says of it.
 struct Closed {
@@ -26,11 +31,13 @@ struct Closed {
 
 /// Takes entries in order and leaves a durable file, or, dropped before [`Builder::finish`], none.
 pub struct Builder {
-    fs: Arc<dyn Fs>,
+    context: Arc<Context>,
     name: TableName,
     path: PathBuf,
     file: Arc<dyn File>,
     finished: bool,
+    /// At whose rate it writes; as fast as it goes without.
+    lane: Option<Lane>,
     block_bytes: usize,
     packer: Packer,
     /// Closed blocks that are not packed yet.
@@ -40,6 +47,8 @@ pub struct Builder {
     /// Frames not written yet; the first byte's offset is `written`.
     buffer: Vec<u8>,
     written: u64,
+    /// The file before this is on the disk, if not durably.
+    settled: u64,
     data: BlockBuilder,
     first_key: Vec<u8>,
     index: BlockBuilder,
@@ -52,16 +61,17 @@ pub struct Builder {
 impl Builder {
     /// Creates the file; its folder exists.
     pub fn create(
-        fs: Arc<dyn Fs>,
-        dir: &Path,
+        context: Arc<Context>,
         name: TableName,
-        block_bytes: usize,
         packing: Packing,
+        lane: Option<Lane>,
     ) -> Result<Builder> {
-        let path = name.path(dir);
-        let file = fs.open(&path, OpenMode::Create)?;
+        let path = name.path(&context.dir);
+        let file = context.fs.open(&path, OpenMode::Create)?;
+        let block_bytes = context.options.block_bytes;
         Ok(Builder {
-            fs,
+            context,
+            lane,
             name,
             path,
             file,
@@ -72,6 +82,7 @@ impl Builder {
             gathered_bytes: 0,
             buffer: Vec::new(),
             written: 0,
+            settled: 0,
             data: BlockBuilder::default(),
             first_key: Vec::new(),
             index: BlockBuilder::default(),
@@ -194,7 +205,10 @@ impl Builder {
         let gathered = std::mem::take(&mut self.gathered);
         self.gathered_bytes = 0;
         let raws: Vec<&[u8]> = gathered.iter().map(|block| &block.raw[..]).collect();
-        let packed = self.packer.pack(&raws);
+        let (context, lane) = (&self.context, self.lane);
+        // Not while it is held back: then the other processors are for others.
+        let helped = || lane.is_none_or(|lane| context.limiter.rate(lane, &context.options).is_none());
+        let packed = self.packer.pack(&raws, helped);
         for (block, packed) in gathered.iter().zip(&packed) {
             let handle = self.frame(Kind::Entries, &block.raw, packed.as_deref())?;
             let value = index_value(handle, &block.first_key);
@@ -205,7 +219,7 @@ impl Builder {
 
     /// A block by itself.
     fn packed(&mut self, kind: Kind, raw: &[u8]) -> Result<Handle> {
-        let packed = self.packer.pack(&[raw]).pop().flatten();
+        let packed = self.packer.pack(&[raw], || false).pop().flatten();
         self.frame(kind, raw, packed.as_deref())
     }
 
@@ -220,17 +234,26 @@ impl Builder {
 
     fn write(&mut self) -> Result<()> {
         self.file.write_all_at(&self.buffer, self.written)?;
-        self.file.start_writeback(self.written, self.buffer.len() as u64);
-        self.written += self.buffer.len() as u64;
+        let bytes = self.buffer.len() as u64;
+        self.file.start_writeback(self.written, bytes);
+        self.written += bytes;
         self.buffer.clear();
-        Ok(())
+        let settled = self.written.saturating_sub(UNSETTLED_BYTES_MAX);
+        if settled > self.settled {
+            self.file.finish_writeback(self.settled, settled - self.settled)?;
+            self.settled = settled;
+        }
+        match self.lane {
+            Some(lane) => self.context.limiter.pace(&self.context, lane, bytes),
+            None => Ok(()),
+        }
     }
 }
 
 impl Drop for Builder {
     fn drop(&mut self) {
         if !self.finished
-            && let Err(error) = self.fs.remove_file(&self.path)
+            && let Err(error) = self.context.fs.remove_file(&self.path)
         {
             log::warn!("an unfinished table stays until the next start: {error}");
         }

@@ -44,14 +44,17 @@ impl Packer {
     }
 
     /// What is to be stored instead of each block; `None` for those that stay as they are.
-    pub fn pack(&mut self, blocks: &[&[u8]]) -> Vec<Option<Vec<u8>>> {
+    /// `helped`, asked when there is enough: whether by as many threads as there are processors to spare.
+    pub fn pack(&mut self, blocks: &[&[u8]], helped: impl FnOnce() -> bool) -> Vec<Option<Vec<u8>>> {
         let mut packed = vec![None; blocks.len()];
         if self.packing == Packing::Plain {
             return packed;
         }
-        let threads = match blocks.iter().map(|block| block.len()).sum::<usize>() < SHARED_BYTES_MIN {
-            true => 1,
-            false => PROCESSORS.min(THREADS_MAX).min(blocks.len()),
+        let is_much = blocks.iter().map(|block| block.len()).sum::<usize>() >= SHARED_BYTES_MIN;
+        let shared = is_much && helped();
+        let threads = match shared {
+            false => 1,
+            true => PROCESSORS.min(THREADS_MAX).min(blocks.len()),
         };
         self.deflaters.resize_with(threads.max(self.deflaters.len()), Deflater::default);
         let Some((own, helpers)) = self.deflaters.split_first_mut() else { return packed };
@@ -101,13 +104,14 @@ mod tests {
         let blocks: Vec<&[u8]> = blocks.iter().map(Vec::as_slice).collect();
         assert!(blocks.iter().map(|block| block.len()).sum::<usize>() > SHARED_BYTES_MIN);
         let mut packer = Packer::new(Packing::Deflate);
-        let together = packer.pack(&blocks);
+        let together = packer.pack(&blocks, || true);
         let mut alone = Deflater::default();
         let one_by_one: Vec<Option<Vec<u8>>> = blocks.iter().map(|block| alone.deflate(block)).collect();
         assert_eq!(together, one_by_one);
-        assert_eq!(packer.pack(&blocks), one_by_one, "with compressors that were used before");
+        assert_eq!(packer.pack(&blocks, || true), one_by_one, "with compressors that were used before");
+        assert_eq!(packer.pack(&blocks, || false), one_by_one, "without helpers");
         assert_eq!(together.iter().filter(|block| block.is_some()).count(), 34, "short and random ones stay");
-        assert!(Packer::new(Packing::Plain).pack(&blocks).iter().all(Option::is_none));
-        assert!(packer.pack(&[]).is_empty());
+        assert!(Packer::new(Packing::Plain).pack(&blocks, || true).iter().all(Option::is_none));
+        assert!(packer.pack(&[], || true).is_empty());
     }
 }

@@ -10,6 +10,7 @@ use super::reader::Table;
 use crate::error::Result;
 use crate::log::{Seq, StorageId};
 use crate::storage::context::Context;
+use crate::storage::limiter::Lane;
 
 /// How a table lies in its file, by its first key.
 type PackingOf<'a> = dyn Fn(&[u8]) -> Packing + 'a;
@@ -24,6 +25,7 @@ pub struct Writer<'a> {
     context: Arc<Context>,
     storage: StorageId,
     packing: Box<PackingOf<'a>>,
+    lane: Option<Lane>,
     current: Option<Builder>,
     finished: Vec<TableMeta>,
 }
@@ -39,7 +41,20 @@ impl<'a> Writer<'a> {
         storage: StorageId,
         packing: impl Fn(&[u8]) -> Packing + 'a,
     ) -> Writer<'a> {
-        Writer { context, storage, packing: Box::new(packing), current: None, finished: Vec::new() }
+        Writer {
+            context,
+            storage,
+            packing: Box::new(packing),
+            lane: None,
+            current: None,
+            finished: Vec::new(),
+        }
+    }
+
+    /// From now on it writes at the lane's rate, if there is one.
+    pub fn paced(mut self, lane: Option<Lane>) -> Writer<'a> {
+        self.lane = lane;
+        self
     }
 
     /// As [`Builder::add`].
@@ -82,7 +97,7 @@ impl<'a> Writer<'a> {
         let (context, packing) = (&self.context, (self.packing)(key));
         context.fs.create_dir_all(&self.folder())?;
         let name = TableName { storage: self.storage, number: context.next_number() };
-        Builder::create(context.fs.clone(), &context.dir, name, context.options.block_bytes, packing)
+        Builder::create(context.clone(), name, packing, self.lane)
     }
 
     fn close(&mut self) -> Result<()> {

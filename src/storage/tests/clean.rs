@@ -55,7 +55,7 @@ impl Table {
     /// Bytes that a vacuum writes, and those of the tree before and after it.
     fn clean(&self) -> (u64, u64, u64) {
         let (written, before) = (self.store.stats().merged_bytes, self.tree.bytes_on_disk());
-        self.store.clean(TREE).unwrap();
+        self.store.clean(TREE, false).unwrap();
         let report = self.store.check().unwrap();
         assert!(report.damage.is_empty(), "{:?}", report.damage);
         (self.store.stats().merged_bytes - written, before, self.tree.bytes_on_disk())

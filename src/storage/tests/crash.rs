@@ -100,15 +100,15 @@ fn a_full_disk_refuses_new_writes_and_goes_on_when_there_is_room() {
     let on = Op::CHANGES;
     faults.arm(Fault { at: 1, on, what: What::FailFromHere(ErrorKind::StorageFull) });
     let mut written = 0u64;
-    while store.admit().is_ok() {
+    while admit(&store, &tree).is_ok() {
         written += 1;
         tree.write(Seq(written), [(&written.to_be_bytes()[..], Some(&[7u8; 100][..]))]).unwrap();
         assert!(written < 10_000, "nothing refuses the writes");
     }
-    assert_eq!(store.admit().unwrap_err().state().0, "53100");
+    assert_eq!(admit(&store, &tree).err().unwrap().state().0, "53100");
     assert_eq!(whole(&tree, LATEST).unwrap().len() as u64, written);
     faults.disarm();
     while store.step().unwrap() {}
-    store.admit().unwrap();
+    admit(&store, &tree).unwrap();
     assert_eq!(whole(&tree, LATEST).unwrap().len() as u64, written);
 }

@@ -6,6 +6,7 @@
 //! - `crash.rs`: so it does when the machine stops, or a call fails, at any operation on files;
 //! - `damage.rs`: any changed byte in a table or manifest gives an error or the right answer;
 //! - `packing.rs`: tables are deflated unless they are merged soon;
+//! - `stalls.rs`: who writes more than is flushed waits or is refused, and nobody else;
 //! - `threads.rs`: readers see whole batches while the background threads flush and compact.
 
 mod clean;
@@ -13,6 +14,7 @@ mod crash;
 mod damage;
 mod model;
 mod packing;
+mod stalls;
 mod threads;
 
 use std::collections::BTreeMap;
@@ -85,6 +87,11 @@ impl Model {
 fn open(fs: &Arc<dyn Fs>) -> Result<Store> {
     let store = Store::open(fs.clone(), Path::new("data"), Options::tiny())?;
     store.tree_ids().into_iter().find_map(|id| store.damage(id)).map_or(Ok(store), Err)
+}
+
+/// Asks for room for a write, without end.
+fn admit(store: &Store, tree: &Arc<Tree>) -> Result<Vec<Admitted>> {
+    store.admit(&[(tree.clone(), 1 << 10)], &mut || Ok(()))
 }
 
 fn borrowed(puts: &Puts) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
@@ -172,7 +179,7 @@ impl World {
             48..62 => self.store.step().map(drop),
             62..70 => self.checkpoint(),
             70..72 => self.store.compact(TREE),
-            72..75 => self.store.clean(TREE),
+            72..75 => self.store.clean(TREE, false),
             75..79 => self.raise_horizon(),
             79..90 => self.compare_gets(),
             _ => self.compare_scan(),

@@ -116,7 +116,7 @@ fn writes_during_a_checkpoint_are_not_part_of_it() {
     tree.write(Seq(5), [(&b"a"[..], Some(&b"2"[..]))]).unwrap();
     tree.freeze();
     while store.step().unwrap() {}
-    store.checkpoint_frozen(frozen, Checkpoint { position: Position(5), extras: Vec::new() }).unwrap();
+    store.checkpoint_frozen(frozen, Checkpoint { position: Position(5), extras: Vec::new() }, false).unwrap();
     assert_eq!(&tree.get(b"a", LATEST).unwrap().unwrap()[..], b"2");
     drop((tree, store));
     let store = open(&fs).unwrap();

@@ -41,6 +41,7 @@ fn readers_see_whole_batches_while_tables_come_and_go() {
         for batch in 1..=BATCHES {
             let value = [batch.to_le_bytes(); 6].concat();
             let keys: Vec<_> = (0..KEYS).map(u32::to_be_bytes).collect();
+            let _admitted = admit(&store, &tree).unwrap();
             if batch % 100 == 0 {
                 let entries = keys.iter().map(|key| (&key[..], Some(&value[..])));
                 let spilled = tree.build_table(entries).unwrap();
