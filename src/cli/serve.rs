@@ -57,6 +57,9 @@ pub struct House {
     grace: Duration,
 }
 
+/// In kB per second: at less, a checkpoint of what memtables hold by default takes longer than the log takes to grow full.
+const BACKGROUND_WRITE_RATE_MIN: i64 = 1024;
+
 impl House {
     pub fn open(config: &Config) -> Result<House> {
         let start = Instant::now();
@@ -86,8 +89,16 @@ impl House {
         settings.push(("hither.memory_max".to_owned(), format!("{}kB", budget.bytes() / 1024)));
         let checkpoint_log_bytes = (trial.int(id::MAX_WAL_SIZE) as u64) << 20;
         let mut within = database::Options::within(budget);
+        let rate = trial.int(id::BACKGROUND_WRITE_RATE);
+        if (1..BACKGROUND_WRITE_RATE_MIN).contains(&rate) {
+            let message = format!(
+                "{rate} kB is outside the valid range for parameter \"hither.background_write_rate\": -1, 0, or \
+                 {BACKGROUND_WRITE_RATE_MIN} kB and more"
+            );
+            return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+        }
         // Below zero it is as the storage has it.
-        if let Ok(kilobytes) = u64::try_from(trial.int(id::BACKGROUND_WRITE_RATE)) {
+        if let Ok(kilobytes) = u64::try_from(rate) {
             within.storage.background_bytes_per_second = kilobytes * 1024;
         }
         let options = database::Options {

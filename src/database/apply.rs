@@ -187,6 +187,11 @@ impl Core {
         let last: HashMap<Oid, &Edit> = edits.iter().map(|edit| (edit.oid(), edit)).collect();
         let entries: Vec<_> = last.values().map(|edit| edit.entry()).collect();
         tree.write(seq, entries.iter().map(|(key, value)| (&key[..], value.as_deref())))?;
+        // Definitions were let in without room.
+        match self.recovering.load(Ordering::Relaxed) {
+            true => self.store.relieve(&tree),
+            false => tree.relieve(),
+        }
         for (oid, edit) in last {
             if matches!(edit, Edit::Delete(_)) {
                 self.sequences.forget(oid);

@@ -127,8 +127,7 @@ impl Database {
         // A commit that failed to publish while this waited is in the log, and only half of it in the trees.
         core.healthy()?;
         let version = core.version.load_full();
-        let known = |oid| version.catalog.sequence_by_oid(oid).is_some();
-        Ok(core.sequences.checkpoint(closing, known, |sequences| Moment {
+        Ok(core.sequences.checkpoint(closing, |sequences| Moment {
             frozen: core.store.freeze(),
             position: core.replay_position(),
             applied: core.log.end(),

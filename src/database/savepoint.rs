@@ -72,11 +72,11 @@ fn go_back(core: &Core, work: &mut Work, savepoint: &Savepoint, catalog: &Catalo
             let changes = writer.take_chunk();
             if !changes.is_empty() {
                 let storage = *storage;
-                core.append_for(work.txn, work.session, |txn| Record::Data {
-                    txn,
-                    storage,
-                    changes: &changes,
-                })?;
+                let record = |txn| Record::Data { txn, storage, changes: &changes };
+                if let Err(refused) = core.append_for(work.txn, work.session, record) {
+                    writer.put_back_chunk(changes);
+                    return Err(refused);
+                }
             }
         }
         let edits = Edit::encode_list(&opposite);

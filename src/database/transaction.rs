@@ -638,7 +638,11 @@ impl Transaction {
             let changes = writer.take_chunk();
             let storage = *storage;
             let record = |txn| Record::Data { txn, storage, changes: &changes };
-            self.core.append_for(work.txn, work.session, record)?;
+            if let Err(refused) = self.core.append_for(work.txn, work.session, record) {
+                // After ROLLBACK TO the transaction goes on, with the rows from before the savepoint that are in it.
+                writer.put_back_chunk(changes);
+                return Err(refused);
+            }
             writer.reuse_chunk(changes);
             work.logged = true;
         }

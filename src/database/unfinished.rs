@@ -16,8 +16,9 @@
 //! and does the second, and a transaction that never ends counts under none of them.
 //!
 //! **What it costs.** Nobody is carried on before the log has grown by much since its first record, and by four times what
-//! is carried, so that this adds a quarter to the log at most. It goes through memory, which bounds it. The transactions
-//! themselves wait meanwhile when they log or end, nobody else does.
+//! is carried, so that this adds a quarter to the log at most. It goes through memory, and through the log's lock at once:
+//! [`CARRIED_BYTES_MAX`] bounds it. The transactions themselves wait when they log or end while the log since their first
+//! record is read; everybody waits while it is appended.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -41,13 +42,16 @@ pub struct CarryOptions {
     pub log_per_byte: u64,
 }
 
+/// Whatever the log's size: what a disk writes in some 20 ms, for which nobody should be kept from a commit for longer.
+const CARRIED_BYTES_MAX: u64 = 16 << 20;
+
 impl CarryOptions {
     /// Where a checkpoint is made after so many bytes of log: behind one, recovery begins no further back than half of that,
-    /// unless open transactions have logged more than an eighth.
+    /// unless open transactions have logged more than an eighth, or than 16 MB.
     pub fn within(checkpoint_log_bytes: u64) -> CarryOptions {
         CarryOptions {
             behind_bytes_min: checkpoint_log_bytes / 4,
-            bytes_max: checkpoint_log_bytes / 8,
+            bytes_max: (checkpoint_log_bytes / 8).min(CARRIED_BYTES_MAX),
             log_per_byte: 4,
         }
     }
@@ -194,12 +198,16 @@ impl Core {
     fn append_again(&self, from: Position, numbers: &HashMap<TxnId, TxnId>) -> Result<Option<Position>> {
         let mut found = Vec::new();
         self.log.replay(from, &mut |_, record| {
-            let (txn, carried) = match record {
-                Record::Data { txn, storage, changes } => (txn, Carried::Data(storage, changes.to_vec())),
-                Record::Catalog { txn, edits } => (txn, Carried::Catalog(edits.to_vec())),
-                _ => return Ok(()),
-            };
-            found.extend(numbers.get(&txn).map(|number| (*number, carried)));
+            // The log of others is read and not copied.
+            let (Record::Data { txn, .. } | Record::Catalog { txn, .. }) = &record else { return Ok(()) };
+            let Some(&number) = numbers.get(txn) else { return Ok(()) };
+            match record {
+                Record::Data { storage, changes, .. } => {
+                    found.push((number, Carried::Data(storage, changes.to_vec())));
+                }
+                Record::Catalog { edits, .. } => found.push((number, Carried::Catalog(edits.to_vec()))),
+                _ => {}
+            }
             Ok(())
         })?;
         let aborted = numbers.keys().map(|txn| Record::Abort { txn: *txn });

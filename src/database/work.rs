@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::catalog::{self, Catalog, Edit, Object, Oid};
 use crate::database::commit;
@@ -194,7 +195,9 @@ impl Work {
         for (_, writer) in self.writers {
             writer.undo();
         }
-        for edit in &self.edits {
+        // Recovery may meet the definition once more, under another number, and not the values.
+        let recovering = core.recovering.load(Ordering::Relaxed);
+        for edit in self.edits.iter().filter(|_| !recovering) {
             // An oid from new_oid that no committed object has.
             let new = core.version.load().catalog.sequence_by_oid(edit.oid()).is_none();
             if new && let Edit::Put(Object::Sequence(sequence)) = edit {

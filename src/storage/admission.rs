@@ -14,7 +14,8 @@
 //! Memory is bounded all the same, although no write waits any more once it was let in:
 //!
 //! - What was let in and is not written yet is reserved, and counts as if it were. So the memtables of a tree take at most
-//!   those that may be frozen and two more, beside what one write brings, which its transaction had in memory before.
+//!   those that may be frozen and two more, beside what the writes bring that found room at the same moment, which their
+//!   transactions had in memory before.
 //! - The memtables of all trees that can be flushed take at most twice [`Options::memtables_bytes_max`], in the same sense:
 //!   the largest are flushed from once of it on, and writes stop at twice.
 //! - A tree whose flush fails is refused more once it has as many frozen memtables as it may have, or once all trees
@@ -50,7 +51,7 @@ const SOUND_PARTS: usize = 4;
 #[derive(Default)]
 pub struct Gate {
     /// Bytes that were let in and are not written yet.
-    reserved: usize,
+    pub(super) reserved: usize,
     /// When the delays of all who were let in are over: each waits behind those before.
     free_at: Option<Instant>,
 }
@@ -237,7 +238,7 @@ impl Shared {
     }
 
     /// Memtables to flush, with those that writes on their way will fill.
-    fn frozen(&self, tree: &Tree, reserved: usize) -> usize {
+    pub(super) fn frozen(&self, tree: &Tree, reserved: usize) -> usize {
         tree.unflushed() + reserved / self.context.options.memtable_bytes_max.max(1)
     }
 

@@ -173,8 +173,9 @@ impl Shared {
         for tree in self.live_trees() {
             behind.level0 = behind.level0.max(tree.level0() + tree.pending_size().0);
             // What cannot be flushed is no reason to hurry.
-            let (frozen, active) = (tree.unflushed(), tree.active_bytes());
-            if frozen > 0 && tree.failure().is_none() {
+            // As who is let in counts them.
+            let (frozen, active) = (self.frozen(&tree, tree.gate.lock().reserved), tree.active_bytes());
+            if tree.unflushed() > 0 && tree.failure().is_none() {
                 let active = active as f64 / self.context.options.memtable_bytes_max.max(1) as f64;
                 if (frozen, active) > (behind.frozen, behind.active) {
                     (behind.frozen, behind.active) = (frozen, active);

@@ -346,6 +346,12 @@ impl Writer {
         std::mem::take(&mut self.chunk)
     }
 
+    /// Takes back a chunk that the log would not take.
+    pub fn put_back_chunk(&mut self, chunk: Vec<u8>) {
+        self.chunks_taken -= u64::from(!chunk.is_empty());
+        self.chunk = chunk;
+    }
+
     /// Takes back a chunk that was handed out, for its memory: a load would make a megabyte of new pages for each.
     pub fn reuse_chunk(&mut self, mut chunk: Vec<u8>) {
         chunk.clear();

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::damaged_tables::counter;
 use super::*;
+use crate::catalog::{Edit, Object};
 use crate::database::background::Checkpoints;
 use crate::database::backup::{Target, restore};
 use crate::database::{ArchiveOptions, CarryOptions, Commit, KeptLog, Savepoint};
@@ -325,4 +327,30 @@ fn one_that_is_about_to_be_committed_is_not_carried_on() {
     leader.lead().unwrap();
     world.has(&world.database, 20, Some(&OWN));
     world.recovers(0, 20, Some(&OWN));
+}
+
+#[test]
+fn a_sequence_that_such_a_transaction_has_made_gives_out_no_value_twice() {
+    let archive = ArchiveOptions { dir: Some(ARCHIVE.into()), ..ArchiveOptions::default() };
+    let mut world = World::with(Options { archive, ..small() });
+    let mut open = world.open.take().unwrap();
+    let sequence = open.new_oid();
+    done(open.edit_catalog(vec![Edit::Put(Object::Sequence(counter(sequence)))]));
+    let last = (0..70).map(|_| open.nextval(sequence).unwrap()).last().unwrap();
+    world.database.backup(Path::new("/first"), &AtomicBool::new(false)).unwrap();
+    world.others_write(20);
+    let before = world.kept();
+    world.database.checkpoint().unwrap();
+    assert_ne!(world.kept(), before, "it is carried on");
+    open.commit().unwrap();
+    world.database.core().log.rotate().unwrap();
+    world.database.step_archiver().unwrap();
+    let fs: Arc<dyn Fs> = Arc::new(world.memory.crash(0));
+    restore(&*fs, Path::new("/first"), Some(Path::new(ARCHIVE)), Path::new("/again"), Target::Latest, 7)
+        .unwrap();
+    for folder in ["/db", "/again"] {
+        let database = Database::open(fs.clone(), Path::new(folder), small()).unwrap();
+        let next = database.begin(Isolation::ReadCommitted).nextval(sequence).unwrap();
+        assert!(next > last, "{folder}: {next} after {last}");
+    }
 }

@@ -74,7 +74,7 @@ fn sample_with(more: impl FnOnce(&Arc<Database>, Oid)) -> Sample {
 }
 
 /// `create sequence s`
-fn counter(oid: Oid) -> Sequence {
+pub fn counter(oid: Oid) -> Sequence {
     let (schema, name) = ("public".into(), "s".into());
     let (ty, start, increment, min, max) = (Type::Int8, 1, 1, 1, i64::MAX);
     Sequence {

@@ -2,7 +2,9 @@
 
 use std::io::ErrorKind;
 
+use super::damaged_tables::counter;
 use super::*;
+use crate::catalog::{Edit, Object};
 use crate::error::SqlState;
 use crate::fs::FaultyFs;
 use crate::fs::faulty::{Fault, Faults, Op, What};
@@ -206,4 +208,26 @@ fn room_is_made_by_dropping_a_table() {
     done(txn.drop_table(load.table));
     txn.commit().unwrap();
     assert_eq!(load.database.storage_stats().flushes_failing, 0, "nothing of it is waited for");
+}
+
+#[test]
+fn rows_of_a_chunk_that_was_refused_are_logged_when_the_transaction_goes_on() {
+    let load = Load::new();
+    let mut txn = load.database.begin(Isolation::ReadCommitted);
+    insert(&mut txn, load.table, &[(1, &"x".repeat(12 << 10))]);
+    let savepoint = txn.savepoint();
+    load.faults.within("/db/log");
+    let full = What::FailFromHere(ErrorKind::StorageFull);
+    load.faults.arm(Fault { at: 1, on: Op::ALLOCATE, what: full });
+    // The rows go before the definition.
+    let sequence = txn.new_oid();
+    let refused = txn.edit_catalog(vec![Edit::Put(Object::Sequence(counter(sequence)))]);
+    assert!(matches!(refused, Err(Stop::Error(error)) if error.state() == SqlState::DISK_FULL));
+    load.faults.disarm();
+    txn.rollback_to(&savepoint).unwrap();
+    insert(&mut txn, load.table, &[(2, "later")]);
+    txn.commit().unwrap();
+    let database = Database::open(Arc::new(load.memory.crash(0)), Path::new("/db"), options()).unwrap();
+    assert_eq!(Load::ids(&database, load.table), [1, 2]);
+    database.check().unwrap();
 }
