@@ -40,7 +40,10 @@ fn check_level(aggregate: &Expr) -> Result<()> {
             // Rows of ARRAY(SELECT ...) are of that query, whatever they are.
             Expr::AggregateFunction(call) => is_call = call.func.name() != COLLECT,
             Expr::OuterReferenceColumn(..) => reads_outer = true,
-            Expr::Column(_) => reads_own = true,
+            // What a subquery reads is not looked at.
+            Expr::Column(_) | Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) => {
+                reads_own = true;
+            }
             _ => {}
         }
         Ok(TreeNodeRecursion::Continue)

@@ -102,9 +102,16 @@ fn spread(key: &mut Expr) -> Result<()> {
             }
             _ => sets.push(set),
         }
+        if sets.len() > SETS_MAX {
+            let message = format!("too many grouping sets present (maximum {SETS_MAX})");
+            return Err(Error::new(SqlState("54001"), message));
+        }
     }
     Ok(())
 }
+
+/// PostgreSQL's.
+const SETS_MAX: usize = 4096;
 
 /// PostgreSQL's bound: 4,096 sets.
 const CUBE_MAX: usize = 12;

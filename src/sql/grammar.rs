@@ -274,6 +274,10 @@ fn list_of_brackets(parser: &mut Parser, left: &Expr) -> Option<Expr> {
     if !is(token(at), Keyword::IN) || *token(at + 1) != Token::LParen || *token(at + 2) != Token::LParen {
         return None;
     }
+    let inner = (at + 3..).map(token).find(|token| **token != Token::LParen);
+    if inner.is_some_and(|token| is(token, Keyword::VALUES)) {
+        return None;
+    }
     let list = parser.maybe_parse(|parser| {
         (0..at + 2).for_each(|_| drop(parser.next_token()));
         let list = parser.parse_comma_separated(Parser::parse_expr)?;

@@ -55,29 +55,50 @@ fn in_select(select: &mut Select, order: &mut Vec<ast::OrderByExpr>, known: &Kno
     if meant.len() < 2 {
         return;
     }
-    let names: Vec<(String, String)> = meant.iter().map(|key| (name(key), canonical(key))).collect();
-    let is_twin = |place: usize| {
-        let (name, text) = &names[place];
-        !is_column(&meant[place]) && names.iter().any(|(other, written)| other == name && written != text)
-    };
-    let twins: Vec<usize> = (0..meant.len()).filter(|&place| is_twin(place)).collect();
-    for place in twins {
-        let told = function_call(key::NAME, vec![meant[place].clone(), number(place + 1)]);
-        let text = &names[place].1;
-        let mut tell = |expr: &mut Expr| {
-            if canonical(expr) == *text {
-                *expr = told.clone();
-            }
-            ControlFlow::<()>::Continue(())
-        };
-        let _ = visit::expressions_mut(&mut select.projection, &mut tell);
-        let _ = visit::expressions_mut(&mut select.having, &mut tell);
-        let _ = visit::expressions_mut(order, &mut tell);
+    // By name, as what is called so is written: of a key that stands in several sets once.
+    let mut written: HashMap<String, Vec<String>> = HashMap::new();
+    let texts: Vec<(String, String)> = meant.iter().map(|key| (name(key), canonical(key))).collect();
+    for (name, text) in &texts {
+        let alike = written.entry(name.clone()).or_default();
+        if !alike.contains(text) {
+            alike.push(text.clone());
+        }
+    }
+    let mut told: HashMap<&str, Expr> = HashMap::new();
+    for (place, (name, text)) in texts.iter().enumerate() {
+        if is_column(&meant[place]) || written[name].len() == 1 {
+            continue;
+        }
+        let is_new = !told.contains_key(text.as_str());
+        let told = told
+            .entry(text)
+            .or_insert_with(|| function_call(key::NAME, vec![meant[place].clone(), number(place + 1)]));
+        if is_new {
+            let mut tell = |expr: &mut Expr| {
+                if canonical(expr) == *text {
+                    *expr = told.clone();
+                }
+                ControlFlow::<()>::Continue(())
+            };
+            let _ = visit::expressions_mut(&mut select.projection, &mut tell);
+            let _ = visit::expressions_mut(&mut select.having, &mut tell);
+            let _ = visit::expressions_mut(order, &mut tell);
+        }
         if let GroupByExpr::Expressions(keys, _) = &mut select.group_by
             && let Some(key) = keys.iter_mut().flat_map(members_mut).nth(place)
         {
-            *key = told;
+            *key = told.clone();
         }
+    }
+}
+
+/// Writes out the keys that are named by an item of the list.
+pub fn spell_groups(select: &mut Select, known: &Known, hidden: &[String]) {
+    let GroupByExpr::Expressions(keys, _) = &select.group_by else { return };
+    let meant: Vec<Expr> =
+        keys.iter().flat_map(members).map(|key| meant(key, select, known, hidden)).collect();
+    if let GroupByExpr::Expressions(keys, _) = &mut select.group_by {
+        keys.iter_mut().flat_map(members_mut).zip(meant).for_each(|(key, meant)| *key = meant);
     }
 }
 

@@ -11,10 +11,13 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{Expr, GroupByExpr, Ident, Query, Select, SelectItem, SetExpr};
+use datafusion::sql::sqlparser::ast::{
+    Distinct, Expr, GroupByExpr, Ident, OrderByKind, Query, Select, SelectItem, SetExpr,
+};
 
 use crate::planner::names;
 use crate::sql::rewrite::{bare_text, folded, is_column, name_of};
+use crate::sql::trees::unnested;
 use crate::sql::visit;
 
 fn numbered(name: &str, position: usize) -> Ident {
@@ -32,6 +35,10 @@ pub fn name_outer_columns(query: &mut Query) {
 }
 
 fn name_where(query: &mut Query, is_named: impl Fn(&Expr) -> bool) {
+    let sorted_by: Vec<String> = match query.order_by.as_ref().map(|order| &order.kind) {
+        Some(OrderByKind::Expressions(keys)) => keys.iter().filter_map(|key| name_alone(&key.expr)).collect(),
+        _ => Vec::new(),
+    };
     let mut body = query.body.as_mut();
     let select = loop {
         match body {
@@ -42,23 +49,40 @@ fn name_where(query: &mut Query, is_named: impl Fn(&Expr) -> bool) {
         }
     };
     let names: Vec<Option<String>> = select.projection.iter().map(name_of_item).collect();
-    let meant = names_of_clauses(select);
+    let aliases: HashSet<String> = select
+        .projection
+        .iter()
+        .filter(|item| matches!(item, SelectItem::ExprWithAlias { .. }))
+        .filter_map(name_of_item)
+        .collect();
+    let mut meant = names_of_clauses(select);
+    meant.extend(sorted_by);
     for (position, (item, name)) in select.projection.iter_mut().zip(&names).enumerate() {
         let Some(name) = name else { continue };
         let is_only = names.iter().filter(|other| other.as_ref() == Some(name)).count() == 1;
         let expr = match &mut *item {
-            SelectItem::ExprWithAlias { alias, .. } if !is_only => {
+            SelectItem::ExprWithAlias { alias, .. } if !is_only && !meant.contains(name) => {
                 *alias = numbered(name, position);
                 continue;
             }
             SelectItem::UnnamedExpr(expr) => expr,
             _ => continue,
         };
-        if !is_named(expr) || meant.contains(name) || is_column(expr) && !is_only {
+        // Asked for by the name, a column must not be taken for the other item.
+        let is_beside_alias = !is_only && aliases.contains(name);
+        let is_left = is_column(expr) && !is_only || !is_named(expr);
+        if meant.contains(name) || is_left && !is_beside_alias {
             continue;
         }
         let alias = if is_only { Ident::with_quote('"', name) } else { numbered(name, position) };
         *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+    }
+}
+
+fn name_alone(expr: &Expr) -> Option<String> {
+    match unnested(expr) {
+        Expr::Identifier(name) => Some(folded(name)),
+        _ => None,
     }
 }
 
@@ -70,7 +94,7 @@ fn name_of_item(item: &SelectItem) -> Option<String> {
     }
 }
 
-/// The columns that GROUP BY and HAVING name without a table: the planner would take a name of the list for them.
+/// The columns that GROUP BY, HAVING and DISTINCT ON name without a table: the planner would take a name of the list for them.
 fn names_of_clauses(select: &Select) -> HashSet<String> {
     let mut names = HashSet::new();
     let mut note = |expr: &Expr| {
@@ -85,6 +109,9 @@ fn names_of_clauses(select: &Select) -> HashSet<String> {
         keys.iter().for_each(&mut note);
     }
     select.having.iter().for_each(&mut note);
+    if let Some(Distinct::On(keys)) = &select.distinct {
+        keys.iter().for_each(&mut note);
+    }
     names
 }
 

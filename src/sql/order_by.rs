@@ -26,11 +26,11 @@ use datafusion::sql::sqlparser::ast::{
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::aggregates::has_aggregate;
-use crate::sql::group_names::canonical;
-use crate::sql::known::quoted;
+use crate::sql::group_names::{canonical, spell_groups};
+use crate::sql::known::{Known, quoted};
 use crate::sql::rewrite::{folded, function_call, has_subquery, is_column, name_of, plain_name};
 use crate::sql::set_functions::is_array_of_set;
-use crate::sql::trees::{alias_of, derived, number, place, query_from, query_of};
+use crate::sql::trees::{alias_of, derived, number, place, query_from, query_of, unnested};
 use crate::sql::visit;
 use crate::sql::volatile;
 
@@ -38,7 +38,10 @@ use crate::sql::volatile;
 const ROWS: &str = "hither_rows";
 
 /// Rewrites the order of a query. 42702 for a name that several items have.
-pub fn settle(query: &mut Query) -> Result<()> {
+pub fn settle(query: &mut Query, known: &Known, hidden: &[String]) -> Result<()> {
+    if let Some(OrderByKind::Expressions(keys)) = query.order_by.as_mut().map(|order| &mut order.kind) {
+        keys.iter_mut().for_each(|key| open_name(&mut key.expr));
+    }
     check_names(query)?;
     number_names(query);
     if let SetExpr::SetOperation { left, right, .. } = query.body.as_mut() {
@@ -56,9 +59,16 @@ pub fn settle(query: &mut Query) -> Result<()> {
     if makes_rows {
         sort_above(query);
     } else {
-        sort_by_hidden(query);
+        sort_by_hidden(query, known, hidden);
     }
     Ok(())
+}
+
+/// A name in brackets is a name alone.
+fn open_name(key: &mut Expr) {
+    if let Expr::Identifier(name) = unnested(key) {
+        *key = Expr::Identifier(name.clone());
+    }
 }
 
 /// Whether items that a key names are the same. Columns are where that is not known: `a` and `t.a`.
@@ -77,15 +87,48 @@ fn check_names(query: &Query) -> Result<()> {
             .filter(|(_, shown)| *shown == name)
             .map(|(expr, _)| expr);
         let Some(first) = named.next() else { continue };
-        let differs = |other: &Expr| match (first, other) {
-            (Expr::Identifier(_), other) | (other, Expr::Identifier(_)) if is_column(other) => false,
-            (first, other) => canonical(first) != canonical(other),
-        };
-        if named.any(differs) {
+        if named.any(|other| differ(first, other)) {
             return Err(Error::new(SqlState::AMBIGUOUS_COLUMN, format!("ORDER BY \"{name}\" is ambiguous")));
         }
     }
     Ok(())
+}
+
+/// Whether two items are known to be different: not where one of them has the name of a table and the other has not, nor by
+/// letters' case or a cast.
+fn differ(one: &Expr, other: &Expr) -> bool {
+    let bare = |expr: &Expr| {
+        let mut bare = expr.clone();
+        let _ = visit::expressions_mut(&mut bare, |part| {
+            while let Expr::Cast { expr: inner, .. } = part {
+                *part = std::mem::replace(&mut **inner, number(0));
+            }
+            if let Expr::CompoundIdentifier(parts) = part
+                && let Some(last) = parts.pop()
+            {
+                *part = Expr::Identifier(last);
+            }
+            ControlFlow::<()>::Continue(())
+        });
+        canonical(&bare).to_lowercase()
+    };
+    let whole = |expr: &Expr| match bare_column(expr) {
+        Some(Expr::CompoundIdentifier(parts)) => Some(parts.iter().map(folded).collect::<Vec<_>>()),
+        _ => None,
+    };
+    match (whole(one), whole(other)) {
+        (Some(one), Some(other)) if one.len() == other.len() => one != other,
+        _ => bare(one) != bare(other),
+    }
+}
+
+/// The column that an expression is, without casts and brackets.
+fn bare_column(expr: &Expr) -> Option<&Expr> {
+    match expr {
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) => Some(expr),
+        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => bare_column(inner),
+        _ => None,
+    }
 }
 
 /// The expression of an item and the name it is shown by; `None` for `*`.
@@ -268,7 +311,7 @@ fn sort_above(query: &mut Query) {
 }
 
 /// Computes the keys of an order below it that read columns called as items are.
-fn sort_by_hidden(query: &mut Query) {
+fn sort_by_hidden(query: &mut Query, known: &Known, hidden: &[String]) {
     let SetExpr::Select(select) = query.body.as_ref() else { return };
     let Some(OrderByKind::Expressions(order)) = query.order_by.as_mut().map(|order| &mut order.kind) else {
         return;
@@ -285,7 +328,10 @@ fn sort_by_hidden(query: &mut Query) {
             });
         !matches!(key, Expr::Identifier(_)) && found.is_break()
     };
-    if hiding.is_empty() || !order.iter().any(|key| reads_hidden(&key.expr)) {
+    let of_hidden: Vec<bool> = order.iter().map(|key| reads_hidden(&key.expr)).collect();
+    let is_no_place =
+        |key: &OrderByExpr| place(&key.expr).is_some_and(|place| place >= select.projection.len());
+    if hiding.is_empty() || !of_hidden.contains(&true) || order.iter().any(is_no_place) {
         return;
     }
     let items: Option<Vec<(Expr, String)>> =
@@ -293,12 +339,17 @@ fn sort_by_hidden(query: &mut Query) {
     // What `*` stands for is not known here.
     let Some(items) = items else { return };
     let keys: Vec<Key> = order.iter().map(|key| key_of(&key.expr, &items)).collect();
-    if keys.iter().any(|key| matches!(key, Key::Other(_))) {
+    let is_beside = |(key, hidden): (&Key, &bool)| *hidden && matches!(key, Key::Other(_));
+    if keys.iter().zip(&of_hidden).any(is_beside) {
+        // Items have other names below.
+        if let SetExpr::Select(select) = query.body.as_mut() {
+            spell_groups(select, known, hidden);
+        }
         computed_below(query, items, keys, None);
         return;
     }
-    for (key, order) in keys.into_iter().zip(order) {
-        if let Key::Item(place) = key {
+    for ((key, order), hidden) in keys.into_iter().zip(order).zip(of_hidden) {
+        if let (Key::Item(place), true) = (key, hidden) {
             order.expr = number(place + 1);
         }
     }
@@ -308,7 +359,12 @@ fn sort_by_hidden(query: &mut Query) {
 fn hiding_name(item: &SelectItem) -> Option<String> {
     let SelectItem::ExprWithAlias { expr, alias } = item else { return None };
     let name = folded(alias);
-    (!is_column(expr) || name_of(expr) != name).then_some(name)
+    let column = match unnested(expr) {
+        Expr::Identifier(column) => Some(folded(column)),
+        Expr::CompoundIdentifier(parts) => parts.last().map(folded),
+        _ => None,
+    };
+    (column.as_ref() != Some(&name)).then_some(name)
 }
 
 /// Puts a query around a select: it sorts by what the select computes, `numbers` after the keys, and shows the items.

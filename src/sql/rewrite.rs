@@ -141,7 +141,7 @@ impl VisitorMut for Rewriter<'_> {
             self.refused = Some(refused);
             return ControlFlow::Break(());
         }
-        if let Err(refused) = order_by::settle(query) {
+        if let Err(refused) = order_by::settle(query, &self.known, &self.hidden) {
             self.refused = Some(refused);
             return ControlFlow::Break(());
         }

@@ -83,7 +83,10 @@ pub fn settle(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             "INCLUDE" if of_table && closes(&tokens, &places[..number], &["UNIQUE", "DISTINCT", "KEY"]) => {
                 include_in_key(&mut tokens, places[number - 1], at);
             }
-            "ROLLUP" | "CUBE" | "SETS" if next(1).is_some_and(|(_, token)| token.token == Token::LParen) => {
+            found @ ("ROLLUP" | "CUBE" | "SETS")
+                if next(1).is_some_and(|(_, token)| token.token == Token::LParen)
+                    && is_grouping(found, number.checked_sub(1).map(|before| &tokens[places[before]])) =>
+            {
                 items_in_parentheses(&mut tokens, at);
             }
             "FETCH" if is(&next(1), "FIRST") || is(&next(1), "NEXT") => {
@@ -110,6 +113,14 @@ fn include_in_key(tokens: &mut Vec<TokenWithSpan>, close: usize, include: usize)
         tokens[include].token = Token::make_word(INCLUDED, None);
         tokens[close].token = Token::Comma;
     }
+}
+
+/// Whether such a word says how is grouped, and is no name: `CREATE INDEX ON sets ((a + b) DESC)`.
+fn is_grouping(found: &str, before: Option<&TokenWithSpan>) -> bool {
+    before.is_some_and(|before| match found {
+        "SETS" => word(before) == "GROUPING",
+        _ => word(before) == "BY" || matches!(before.token, Token::Comma | Token::LParen),
+    })
 }
 
 /// Puts parentheses around what is grouped by and begins with one, which would be read as a list of its own.
