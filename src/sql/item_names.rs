@@ -55,13 +55,14 @@ fn name_where(query: &mut Query, is_named: impl Fn(&Expr) -> bool) {
         .filter(|item| matches!(item, SelectItem::ExprWithAlias { .. }))
         .filter_map(name_of_item)
         .collect();
-    let mut meant = names_of_clauses(select);
-    meant.extend(sorted_by);
+    let meant = names_of_clauses(select);
+    // ORDER BY names items first, which then keep their names.
+    let is_asked_for = |name: &String| meant.contains(name) || sorted_by.contains(name);
     for (position, (item, name)) in select.projection.iter_mut().zip(&names).enumerate() {
         let Some(name) = name else { continue };
         let is_only = names.iter().filter(|other| other.as_ref() == Some(name)).count() == 1;
         let expr = match &mut *item {
-            SelectItem::ExprWithAlias { alias, .. } if !is_only && !meant.contains(name) => {
+            SelectItem::ExprWithAlias { alias, .. } if !is_only && !is_asked_for(name) => {
                 *alias = numbered(name, position);
                 continue;
             }
@@ -69,7 +70,7 @@ fn name_where(query: &mut Query, is_named: impl Fn(&Expr) -> bool) {
             _ => continue,
         };
         // Asked for by the name, a column must not be taken for the other item.
-        let is_beside_alias = !is_only && aliases.contains(name);
+        let is_beside_alias = !is_only && aliases.contains(name) && !is_asked_for(name);
         let is_left = is_column(expr) && !is_only || !is_named(expr);
         if meant.contains(name) || is_left && !is_beside_alias {
             continue;
