@@ -3,17 +3,26 @@
 //!
 //! `cargo bench --no-default-features --bench storage -- [rows]`
 //!
-//! Rows look like a table's: key = one byte and a slot, value = a row of some 150 bytes of text. Each read's
-//! answer is checked. Times are wall clock, medians of rounds where one round is short.
+//! Entries look like a table's: key = one byte and a slot, value = some 150 bytes of text. Each read's answer is checked.
+//! Times are wall clock, medians of rounds where one round is short.
+//!
+//! Then rows of a table of eight columns, in a tree whose blocks are of entries, as all were up to format 3, and in one whose
+//! blocks are of columns, in turns: load, bytes on disk, scans of 1, 2 and all columns, ten random rows, compaction.
+
+#[path = "common/mod.rs"]
+mod common;
 
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use common::{median, micros, random};
 use hither::fs::DiskFs;
 use hither::log::{Position, Seq, StorageId};
-use hither::storage::{Checkpoint, Options, Store, Tree};
+use hither::storage::{Cells, Checkpoint, Options, Rows, Slice, Store, Tree};
+use hither::table::{Layout, RowReader};
+use hither::types::{Type, Value};
 
 const TREE: StorageId = StorageId(1);
 const LATEST: Seq = Seq(u64::MAX);
@@ -36,7 +45,8 @@ fn main() {
     compaction(&store, &tree, rows);
     gets("compacted, warm", &tree, rows);
     drop((tree, store));
-    reopen(fs, folder.path(), rows);
+    reopen(fs.clone(), folder.path(), rows);
+    columns(fs, rows);
 }
 
 fn key(slot: u32) -> [u8; 5] {
@@ -54,12 +64,6 @@ fn row(slot: u32) -> Vec<u8> {
     let words = (0..20).map(|_| WORDS[random(&mut state) as usize % 16]);
     let text = words.collect::<Vec<_>>().join(" ");
     format!("{slot:08}{text}").into_bytes()
-}
-
-fn random(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    (mixed ^ (mixed >> 27)) >> 16
 }
 
 fn report(what: &str, took: Duration, count: u64, unit: &str) {
@@ -145,10 +149,6 @@ fn gets(what: &str, tree: &Tree, rows: u32) {
     println!("get 10 random rows, {what:<24}{:>10.3} us median, {:.3} us p99", micros(median), micros(p99));
 }
 
-fn micros(time: Duration) -> f64 {
-    time.as_nanos() as f64 / 1000.0
-}
-
 fn scans(tree: &Tree, rows: u32) {
     for (round, what) in ["scan", "scan again"].iter().enumerate() {
         let start = Instant::now();
@@ -200,4 +200,270 @@ fn reopen(fs: Arc<DiskFs>, folder: &Path, rows: u32) {
         assert!(tree.get(&key, LATEST).expect("a read").is_none());
     }
     report("get of an absent key", absent.elapsed(), slots.len() as u64, "key");
+}
+
+/// Rows between two looks of a scan at whether it goes on, as statements have them.
+const SCANNED_AT_ONCE: usize = 2_048;
+
+fn layout() -> Layout {
+    Layout::new(&[
+        Type::Int8,
+        Type::Int4,
+        Type::Float8,
+        Type::Bool,
+        Type::Timestamptz(None),
+        Type::Text,
+        Type::Text,
+        Type::Numeric(Some((10, 2))),
+    ])
+}
+
+/// A row of the table: a serial number, an account, a price, a flag, a time, a short text that may be NULL, a longer one, an
+/// amount.
+fn table_row(layout: &Layout, slot: u32) -> Vec<u8> {
+    let mut state = u64::from(slot) + 1;
+    let mut next = |below: u64| random(&mut state) % below;
+    let text = String::from_utf8(row(slot)).expect("words");
+    let length = 20 + next(60) as usize;
+    let values = [
+        Value::Int8(slot.into()),
+        Value::Int4(next(50_000) as i32),
+        Value::Float8(next(1 << 40) as f64 / 1e3),
+        Value::Bool(next(2) == 0),
+        Value::Timestamptz(1_700_000_000_000_000 + i64::from(slot) * 1_000_000 + next(1_000_000) as i64),
+        if next(20) == 0 { Value::Null } else { Value::Text(format!("name {}", next(100_000))) },
+        Value::Text(text[8..8 + length].to_owned()),
+        Value::Numeric(hither::types::Numeric::new(next(1_000_000).into(), 2)),
+    ];
+    let mut bytes = Vec::new();
+    layout.encode(&values, &mut bytes).expect("a row");
+    bytes
+}
+
+/// A tree of rows, with blocks of columns or of entries.
+struct Side {
+    name: &'static str,
+    is_columns: bool,
+    tree: Arc<Tree>,
+}
+
+fn columns(fs: Arc<DiskFs>, rows: u32) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = Store::open(fs, folder.path(), Options::default()).expect("a new store");
+    let layout = layout();
+    let sides = [("entries", false), ("columns", true)].map(|(name, is_columns)| {
+        let tree = store.create_tree(StorageId(10 + u64::from(is_columns)));
+        if is_columns {
+            tree.set_shape(layout.shape());
+        }
+        Side { name, is_columns, tree }
+    });
+    println!("\n{rows} rows of 8 columns, in blocks of entries and of columns");
+    let all: Vec<_> = (0..rows).map(|slot| (key(slot), table_row(&layout, slot))).collect();
+    for side in &sides {
+        load_rows(&store, side, &all);
+    }
+    let (number, two, every) = ([0].as_slice(), [1, 5].as_slice(), [0, 1, 2, 3, 4, 5, 6, 7].as_slice());
+    let scans = |what: &str| {
+        for wanted in [number, two, every] {
+            let mut sums = Vec::new();
+            let mut times: [Vec<Duration>; 2] = Default::default();
+            for _ in 0..5 {
+                for (side, times) in sides.iter().zip(&mut times) {
+                    let start = Instant::now();
+                    sums.push(if side.is_columns {
+                        by_column(side, &layout, wanted)
+                    } else {
+                        by_row(side, &layout, wanted)
+                    });
+                    times.push(start.elapsed());
+                }
+            }
+            assert!(sums.iter().all(|sum| *sum == sums[0]), "both sides have the same rows: {sums:?}");
+            for (side, times) in sides.iter().zip(times) {
+                let took = median(times.into_iter());
+                let rate = f64::from(rows) / took.as_secs_f64() / 1e6;
+                println!(
+                    "scan of {} of 8 columns, {what}, {:<32}{rate:>10.1} million rows/s",
+                    wanted.len(),
+                    side.name
+                );
+            }
+        }
+    };
+    scans("clean");
+    ten_rows(&sides, &layout, rows, two);
+    for (round, side) in sides.iter().enumerate() {
+        overwrite(&store, side, &all, round as u64);
+    }
+    scans("a fifth overwritten");
+    for side in &sides {
+        let start = Instant::now();
+        store.compact(side.tree.id()).expect("a compaction");
+        report(&format!("compact all, {}", side.name), start.elapsed(), u64::from(rows + rows / 5), "entry");
+    }
+    scans("compacted");
+    for side in &sides {
+        println!("{:.1} MB on disk, {}", side.tree.bytes_on_disk() as f64 / 1e6, side.name);
+    }
+}
+
+fn load_rows(store: &Store, side: &Side, all: &[([u8; 5], Vec<u8>)]) {
+    let start = Instant::now();
+    store.start_background().expect("threads");
+    for (batch, entries) in all.chunks(BATCH as usize).enumerate() {
+        let admitted =
+            store.admit(&[(side.tree.clone(), BATCH as usize * 200)], &mut || Ok(())).expect("room");
+        let puts = entries.iter().map(|(key, value)| (&key[..], Some(&value[..])));
+        side.tree.write(Seq(batch as u64 + 1), puts).expect("a write");
+        drop(admitted);
+    }
+    store
+        .checkpoint(Checkpoint { position: Position(all.len() as u64), extras: Vec::new() })
+        .expect("a checkpoint");
+    store.stop_background();
+    report(&format!("load, then checkpoint, {}", side.name), start.elapsed(), all.len() as u64, "row");
+    while store.step().expect("a step") {}
+    println!("{:.1} MB on disk, {}", side.tree.bytes_on_disk() as f64 / 1e6, side.name);
+}
+
+fn overwrite(store: &Store, side: &Side, all: &[([u8; 5], Vec<u8>)], round: u64) {
+    let mut state = 3;
+    let first = all.len() as u64;
+    for batch in 0..first / 5 / u64::from(BATCH) {
+        let entries: Vec<_> = (0..BATCH).map(|_| &all[random(&mut state) as usize % all.len()]).collect();
+        let puts = entries.iter().map(|(key, value)| (&key[..], Some(&value[..])));
+        side.tree.write(Seq(first + batch), puts).expect("a write");
+    }
+    let position = Position((2 + round) * first);
+    store.checkpoint(Checkpoint { position, extras: Vec::new() }).expect("a checkpoint");
+    store.set_horizon(Seq(2 * first));
+}
+
+/// What stands for the cells of a scan: the sum of the bytes of all of them, each as a number or a length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Sum(u64);
+
+impl Sum {
+    fn add(&mut self, value: u64) {
+        self.0 = self.0.wrapping_add(value);
+    }
+}
+
+/// Row by row, cell by cell into columns, as scans were before there were blocks of columns.
+fn by_row(side: &Side, layout: &Layout, wanted: &[usize]) -> Sum {
+    let mut scan = side.tree.scan(Bound::Included(&[1]), Bound::Excluded(&[2]), LATEST);
+    let mut sum = Sum(0);
+    loop {
+        let rows: Vec<Slice> = scan.by_ref().take(SCANNED_AT_ONCE).map(|row| row.expect("a row").2).collect();
+        if rows.is_empty() {
+            return sum;
+        }
+        let readers: Vec<RowReader> = rows.iter().map(|row| layout.read(row).expect("a row")).collect();
+        for column in wanted {
+            let cells = match layout.column_type(*column) {
+                Type::Int8 | Type::Float8 | Type::Timestamptz(_) => {
+                    let cell = |reader: &RowReader| {
+                        let cell = reader.raw(*column).expect("a cell");
+                        cell.map_or(0, |cell| i64::from_le_bytes(cell.try_into().expect("eight bytes")))
+                    };
+                    Cells::I64(readers.iter().map(cell).collect())
+                }
+                Type::Int4 => {
+                    let cell = |reader: &RowReader| {
+                        let cell = reader.raw(*column).expect("a cell");
+                        cell.map_or(0, |cell| i32::from_le_bytes(cell.try_into().expect("four bytes")))
+                    };
+                    Cells::I32(readers.iter().map(cell).collect())
+                }
+                Type::Bool => {
+                    let cell =
+                        |reader: &RowReader| reader.raw(*column).expect("a cell").map_or(0, |cell| cell[0]);
+                    Cells::Fixed { width: 1, bytes: readers.iter().map(cell).collect() }
+                }
+                _ => {
+                    let (mut ends, mut bytes) = (vec![0], Vec::new());
+                    for reader in &readers {
+                        bytes.extend_from_slice(reader.raw(*column).expect("a cell").unwrap_or_default());
+                        ends.push(bytes.len() as i32);
+                    }
+                    Cells::Var { ends, bytes }
+                }
+            };
+            add_cells(&cells, &mut sum);
+        }
+    }
+}
+
+/// Block by block, as they lie.
+fn by_column(side: &Side, layout: &Layout, wanted: &[usize]) -> Sum {
+    let mut scan = side.tree.rows(1, LATEST, None).expect("a scan");
+    let mut sum = Sum(0);
+    loop {
+        let rows = scan.next(SCANNED_AT_ONCE).expect("rows");
+        if rows.is_empty() {
+            return sum;
+        }
+        for column in wanted {
+            add_cells(&layout.gather(&rows, *column).expect("cells").cells, &mut sum);
+        }
+    }
+}
+
+/// A look at the first cell only, and at how many bytes there are: what is measured is how they come here.
+fn add_cells(cells: &Cells, sum: &mut Sum) {
+    match cells {
+        Cells::I64(cells) => sum.add(cells.first().map_or(0, |cell| *cell as u64) + 8 * cells.len() as u64),
+        Cells::I32(cells) => sum.add(cells.first().map_or(0, |cell| *cell as u64) + 4 * cells.len() as u64),
+        Cells::Fixed { bytes, .. } => sum.add(bytes.len() as u64),
+        Cells::Var { ends, bytes } => sum.add(bytes.len() as u64 + ends.len() as u64),
+        Cells::I16(_) | Cells::Outside => unreachable!("no such column"),
+    }
+}
+
+/// Ten random rows with blocks in the cache: as they were written, and two of their columns.
+fn ten_rows(sides: &[Side; 2], layout: &Layout, rows: u32, wanted: &[usize]) {
+    let mut state = 7;
+    let mut times: [Vec<Duration>; 4] = Default::default();
+    for round in 0..20_000 {
+        let slots: Vec<u32> = (0..10).map(|_| random(&mut state) as u32 % rows).collect();
+        let keys: Vec<_> = slots.iter().map(|slot| key(*slot)).collect();
+        for (at, side) in sides.iter().enumerate() {
+            let start = Instant::now();
+            let found: Vec<_> = keys.iter().map(|key| side.tree.get(key, LATEST).expect("a read")).collect();
+            let whole = start.elapsed();
+            for (slot, row) in slots.iter().zip(found) {
+                let row = row.expect("the row");
+                assert_eq!(
+                    layout.read(&row).expect("a row").value(0).expect("a cell"),
+                    Value::Int8((*slot).into())
+                );
+            }
+            let start = Instant::now();
+            let mut found = Rows::default();
+            for (slot, key) in slots.iter().zip(&keys) {
+                found.push(*slot, side.tree.find(key, LATEST).expect("a read").expect("the row"));
+            }
+            for column in wanted {
+                assert_eq!(layout.gather(&found, *column).expect("cells").len(), 10);
+            }
+            let two = start.elapsed();
+            // The first half warms the cache.
+            if round >= 10_000 {
+                times[at].push(whole);
+                times[2 + at].push(two);
+            }
+        }
+    }
+    for (at, times) in times.iter_mut().enumerate() {
+        times.sort_unstable();
+        let (median, p99) = (times[times.len() / 2], times[times.len() * 99 / 100]);
+        let what = if at < 2 { "whole" } else { "two columns" };
+        println!(
+            "10 random rows, {what}, {:<24}{:>10.3} us median, {:.3} us p99",
+            sides[at % 2].name,
+            micros(median),
+            micros(p99)
+        );
+    }
 }

@@ -17,7 +17,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::fs::{self, Fs, Lines, OpenMode};
 
 /// The format that this program writes. `docs/formats.md` has the history.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 4;
 
 const MAGIC: &[u8; 8] = b"HITHERDB";
 const LENGTH: usize = 8 + 4 + 16 + 1 + 4;

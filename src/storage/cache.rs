@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use hashbrown::HashTable;
 use parking_lot::RwLock;
 
-use super::sstable::Block;
+use super::sstable::DataBlock;
 
 /// A block's name: number of the table, offset in the file.
 type Key = (u64, u64);
@@ -51,7 +51,7 @@ struct Clock {
 
 struct Slot {
     key: Key,
-    block: Block,
+    block: DataBlock,
     marked: AtomicBool,
 }
 
@@ -61,7 +61,7 @@ impl Cache {
     }
 
     /// What `read` makes of the block, if it is here. It runs under a shared lock and should be quick.
-    pub fn with<T>(&self, key: Key, read: impl FnOnce(&Block) -> T) -> Option<T> {
+    pub fn with<T>(&self, key: Key, read: impl FnOnce(&DataBlock) -> T) -> Option<T> {
         let hash = mix(key);
         let shard = self.shard(hash);
         let clock = shard.clock.read();
@@ -76,12 +76,12 @@ impl Cache {
         Some(read(&slot.block))
     }
 
-    pub fn get(&self, key: Key) -> Option<Block> {
-        self.with(key, Block::clone)
+    pub fn get(&self, key: Key) -> Option<DataBlock> {
+        self.with(key, DataBlock::clone)
     }
 
     /// A block larger than a shard's share is not kept.
-    pub fn insert(&self, key: Key, block: Block) {
+    pub fn insert(&self, key: Key, block: DataBlock) {
         let share = self.bytes_max / SHARDS;
         let bytes = block.bytes() + BLOCK_OVERHEAD;
         if bytes > share {
@@ -176,14 +176,15 @@ fn mix(key: Key) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::sstable::Block;
 
-    fn block(bytes: usize) -> Block {
+    fn block(bytes: usize) -> DataBlock {
         let mut data = vec![b'x'; bytes - 20];
         data.extend_from_slice(&0u32.to_le_bytes());
         data.extend_from_slice(&0u32.to_le_bytes());
         data.extend_from_slice(&1u64.to_le_bytes());
         data.extend_from_slice(&1u32.to_le_bytes());
-        Block::parse(data.into()).unwrap()
+        DataBlock::Entries(Block::parse(data.into()).unwrap())
     }
 
     #[test]

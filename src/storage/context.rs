@@ -1,18 +1,22 @@
 //! What all trees of a store share.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
 use super::cache::Cache;
 use super::limiter::Limiter;
 use super::options::Options;
+use super::shape::Shape;
 use super::signal::Signal;
 use super::sstable::Table;
 use crate::error::{Error, Result, SqlState};
 use crate::fs::Fs;
-use crate::log::Seq;
+use crate::log::{Seq, StorageId};
 
 pub struct Context {
     pub fs: Arc<dyn Fs>,
@@ -23,8 +27,27 @@ pub struct Context {
     pub traffic: Traffic,
     pub memory: Memory,
     pub limiter: Limiter,
+    pub shapes: Shapes,
     next_number: AtomicU64,
     horizon: AtomicU64,
+}
+
+/// The shapes of the rows of trees, as far as they were told.
+#[derive(Default)]
+pub struct Shapes(Mutex<BTreeMap<StorageId, Arc<Shape>>>);
+
+impl Shapes {
+    pub fn of(&self, storage: StorageId) -> Option<Arc<Shape>> {
+        self.0.lock().get(&storage).cloned()
+    }
+
+    pub fn set(&self, storage: StorageId, shape: Shape) {
+        self.0.lock().insert(storage, Arc::new(shape));
+    }
+
+    pub fn forget(&self, storage: StorageId) {
+        self.0.lock().remove(&storage);
+    }
 }
 
 /// What was written to sorted tables, and how long writers waited for it, since the store was opened. Nothing on the way
@@ -114,6 +137,7 @@ impl Context {
             traffic: Traffic::default(),
             memory: Memory::default(),
             limiter: Limiter::default(),
+            shapes: Shapes::default(),
             next_number: AtomicU64::new(1),
             horizon: AtomicU64::new(0),
         }

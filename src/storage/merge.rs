@@ -81,7 +81,7 @@ impl Source {
 
     fn value(&self) -> Option<Slice> {
         match self {
-            Source::Memtable(source) => source.piece.last()?.value.clone(),
+            Source::Memtable(source) => source.value(),
             Source::Level(source) => source.current.as_ref()?.value(),
         }
     }
@@ -110,7 +110,8 @@ impl MemtableSource {
         MemtableSource { memtable, resume, piece: Vec::new(), piece_len: PIECE_LEN_MIN }
     }
 
-    fn advance(&mut self) -> bool {
+    /// Goes to the next entry; false at the end.
+    pub fn advance(&mut self) -> bool {
         self.piece.pop();
         if self.piece.is_empty() {
             let from = match &self.resume {
@@ -128,9 +129,32 @@ impl MemtableSource {
         !self.piece.is_empty()
     }
 
-    fn entry(&self) -> Option<EntryRef<'_>> {
+    /// The entry it stands on.
+    pub fn entry(&self) -> Option<EntryRef<'_>> {
         self.piece.last().map(Entry::as_ref)
     }
+
+    /// The value of [`MemtableSource::entry`], sharing the memory it lies in.
+    pub fn value(&self) -> Option<Slice> {
+        self.piece.last()?.value.clone()
+    }
+}
+
+/// Of tables in order those that are not wholly before `from` or after `to`, the last first.
+pub fn tables_between(tables: &[Arc<Table>], from: Bound<&[u8]>, to: Bound<&[u8]>) -> Vec<Arc<Table>> {
+    let in_range = |table: &&Arc<Table>| {
+        let meta = table.meta();
+        let after_from = match from {
+            Bound::Included(from) | Bound::Excluded(from) => &meta.key_max[..] >= from,
+            Bound::Unbounded => true,
+        };
+        let before_to = match to {
+            Bound::Included(to) | Bound::Excluded(to) => &meta.key_min[..] <= to,
+            Bound::Unbounded => true,
+        };
+        after_from && before_to
+    };
+    tables.iter().rev().filter(in_range).cloned().collect()
 }
 
 /// Disjoint tables in order of keys, from a place on.
@@ -145,19 +169,7 @@ pub struct LevelSource {
 impl LevelSource {
     /// `tables` in order; those wholly before `from` or after `to` are not touched.
     pub fn new(tables: &[Arc<Table>], from: Bound<&[u8]>, to: Bound<&[u8]>, cache: bool) -> LevelSource {
-        let in_range = |table: &&Arc<Table>| {
-            let meta = table.meta();
-            let after_from = match from {
-                Bound::Included(from) | Bound::Excluded(from) => &meta.key_max[..] >= from,
-                Bound::Unbounded => true,
-            };
-            let before_to = match to {
-                Bound::Included(to) | Bound::Excluded(to) => &meta.key_min[..] <= to,
-                Bound::Unbounded => true,
-            };
-            after_from && before_to
-        };
-        let tables = tables.iter().rev().filter(in_range).cloned().collect();
+        let tables = tables_between(tables, from, to);
         LevelSource { tables, from: from.map(<[u8]>::to_vec), current: None, cache }
     }
 

@@ -18,16 +18,19 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use super::admission::Gate;
+use super::cells::Row;
+use super::column_scan::{ColumnScan, OwnRows};
 use super::compaction::Retain;
 use super::context::{Context, Traffic};
 use super::limiter::Lane;
-use super::memtable::Memtable;
+use super::memtable::{Entry, Memtable};
 use super::merge::{LevelSource, MemtableSource, Merge, Source};
 use super::scan::Scan;
+use super::shape::Shape;
 use super::slice::Slice;
 use super::spill::SpilledTable;
 use super::sstable::{ENTRY_BYTES_MAX, Packing, SEQ_MAX, Table, Writer, bloom_hash};
-use super::version::Version;
+use super::version::{Version, table_of};
 use crate::error::{Error, Result, SqlState};
 use crate::log::{Seq, StorageId};
 
@@ -128,8 +131,7 @@ impl Tree {
             let found = match &pending.part {
                 Part::Memtable(memtable) => memtable.get(key, snapshot).map(|entry| (entry.seq, entry.value)),
                 Part::Tables(tables) => {
-                    let at = tables.partition_point(|table| &table.meta().key_max[..] < key);
-                    tables.get(at).map_or(Ok(None), |table| table.get(key, hash, snapshot))?
+                    table_of(tables, key).map_or(Ok(None), |table| table.get(key, hash, snapshot))?
                 }
             };
             if found.is_some() {
@@ -137,6 +139,40 @@ impl Tree {
             }
         }
         state.version.get(key, hash, snapshot)
+    }
+
+    /// The row under `key` as [`Tree::get`] finds it, where it lies.
+    pub fn find(&self, key: &[u8], snapshot: Seq) -> Result<Option<Row>> {
+        let state = self.state.load();
+        let bytes = |entry: Entry| entry.value.map(Row::Bytes);
+        if let Some(entry) = state.active.get(key, snapshot) {
+            return Ok(bytes(entry));
+        }
+        let hash = bloom_hash(key);
+        for pending in state.pending.iter().rev() {
+            let found = match &pending.part {
+                Part::Memtable(memtable) => memtable.get(key, snapshot).map(bytes),
+                Part::Tables(tables) => match table_of(tables, key) {
+                    Some(table) => table.find(key, hash, snapshot)?,
+                    None => None,
+                },
+            };
+            if let Some(found) = found {
+                return Ok(found);
+            }
+        }
+        for table in state.version.tables_of(key) {
+            if let Some(found) = table.find(key, hash, snapshot)? {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Tells what the values of rows are made up of, so that their blocks are of columns from now on. Columns are only
+    /// added.
+    pub fn set_shape(&self, shape: Shape) {
+        self.context.shapes.set(self.id, shape);
     }
 
     /// Writes versions at `seq`, which is not lower than that of any write before; `None` deletes. Readers
@@ -207,6 +243,22 @@ impl Tree {
         Scan::new(sources, to, snapshot)
     }
 
+    /// All rows whose keys are `prefix` and a slot, as of a snapshot, and those of `own` instead where it has them.
+    pub fn rows(&self, prefix: u8, snapshot: Seq, own: Option<OwnRows>) -> Result<ColumnScan> {
+        let state = self.state.load();
+        let mut scan = ColumnScan::new(prefix, snapshot, own);
+        scan.add_memtable(&state.active);
+        for pending in state.pending.iter().rev() {
+            match &pending.part {
+                Part::Memtable(frozen) => scan.add_memtable(frozen),
+                Part::Tables(tables) => scan.add_tables(tables),
+            }
+        }
+        state.version.levels[0].chunks(1).rev().for_each(|table| scan.add_tables(table));
+        state.version.levels[1..].iter().for_each(|tables| scan.add_tables(tables));
+        scan.begin()
+    }
+
     /// Writes entries, whose keys ascend strictly, to files that nobody else sees; `None` deletes.
     pub fn build_table<'a>(
         &self,
@@ -260,6 +312,7 @@ impl Tree {
     pub(super) fn set_dropped(&self) {
         self.dropped.store(true, Relaxed);
         self.context.signal.forget(self.id);
+        self.context.shapes.forget(self.id);
     }
 
     pub(super) fn version(&self) -> Arc<Version> {

@@ -19,20 +19,18 @@ pub struct Version {
 
 impl Version {
     pub fn get(&self, key: &[u8], hash: u64, snapshot: Seq) -> Result<Option<(Seq, Option<Slice>)>> {
-        for table in self.levels[0].iter().rev() {
+        for table in self.tables_of(key) {
             if let Some(found) = table.get(key, hash, snapshot)? {
                 return Ok(Some(found));
             }
         }
-        for tables in &self.levels[1..] {
-            let at = tables.partition_point(|table| &table.meta().key_max[..] < key);
-            if let Some(table) = tables.get(at)
-                && let Some(found) = table.get(key, hash, snapshot)?
-            {
-                return Ok(Some(found));
-            }
-        }
         Ok(None)
+    }
+
+    /// Those that may have a key, the newest first.
+    pub fn tables_of<'a>(&'a self, key: &'a [u8]) -> impl Iterator<Item = &'a Arc<Table>> {
+        let level0 = self.levels[0].iter().rev();
+        level0.chain(self.levels[1..].iter().filter_map(move |tables| table_of(tables, key)))
     }
 
     pub fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {
@@ -70,4 +68,9 @@ impl Version {
         }
         next
     }
+}
+
+/// The one of disjoint tables in order that a key would be in, if it is not after all of them.
+pub fn table_of<'a>(tables: &'a [Arc<Table>], key: &[u8]) -> Option<&'a Arc<Table>> {
+    tables.get(tables.partition_point(|table| &table.meta().key_max[..] < key))
 }

@@ -1,38 +1,32 @@
 //! Rows to Arrow columns.
 //!
-//! Only the columns that are asked for are decoded; cells of vector columns are copied from their segments, after
-//! their checksums were compared.
+//! Only the columns that are asked for are decoded. Of rows in blocks of columns the cells of most types are copied as they
+//! lie and become the array's buffer; of the other types they are decoded one by one. Cells of vector columns are copied from
+//! their segments, after their checksums were compared.
 
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanBuilder, Int16Builder, Int32Builder, Int64Builder, LargeBinaryBuilder, StringBuilder,
-    UInt32Array,
+    ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, FixedSizeBinaryArray, LargeBinaryBuilder,
+    LargeStringArray, PrimitiveArray, StringArray, UInt32Array,
+};
+use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::datatypes::{
+    ArrowNativeType, Date32Type, DurationSecondType, Float32Type, Float64Type, Int16Type, Int32Type,
+    Int64Type, Time64MicrosecondType, TimestampMicrosecondType, UInt32Type,
 };
 
 use crate::distance::{Element, Vector};
 use crate::error::{Error, Result};
-use crate::storage::Slice;
+use crate::storage::{Bits as Validity, Cells, Column, Rows};
 use crate::table::Snapshot;
-use crate::table::rows::RowReader;
-use crate::types::arrow::Builder;
+use crate::table::rows::decode;
+use crate::types::arrow::errors::from_arrow;
 use crate::types::arrow::lists::{BitBuilder, HalfvecBuilder, SparsevecBuilder};
+use crate::types::arrow::{Builder, data_type};
 use crate::types::{Bits, Tid, Type, Value};
 use crate::vectors::View;
 
-/// Fixed-width little-endian cells, without a [`crate::types::Value`] in between.
-macro_rules! integers {
-    ($readers:expr, $column:expr, $builder:ident, $native:ident) => {{
-        let mut builder = $builder::with_capacity($readers.len());
-        for reader in $readers {
-            match reader.raw($column)? {
-                None => builder.append_null(),
-                Some(bytes) => builder.append_value($native::from_le_bytes(cell(bytes)?)),
-            }
-        }
-        Ok(Arc::new(builder.finish()) as ArrayRef)
-    }};
-}
 /// Decodes columns of rows of one snapshot.
 pub struct Decoder {
     snapshot: Arc<Snapshot>,
@@ -57,65 +51,103 @@ impl Decoder {
     }
 
     /// One array per column, one cell per row.
-    pub fn decode(&self, rows: &[(u32, Slice)], columns: &[usize]) -> Result<Vec<ArrayRef>> {
-        let layout = self.snapshot.layout();
-        let readers: Vec<RowReader> = rows.iter().map(|(_, row)| layout.read(row)).collect::<Result<_>>()?;
-        columns.iter().map(|&column| self.column(rows, &readers, column)).collect()
+    pub fn decode(&self, rows: &Rows, columns: &[usize]) -> Result<Vec<ArrayRef>> {
+        columns.iter().map(|&column| self.column(rows, column)).collect()
     }
 
-    fn column(&self, rows: &[(u32, Slice)], readers: &[RowReader], column: usize) -> Result<ArrayRef> {
+    fn column(&self, rows: &Rows, column: usize) -> Result<ArrayRef> {
         let layout = self.snapshot.layout();
         if column == self.visible {
-            return Ok(Arc::new(UInt32Array::from_iter_values(rows.iter().map(|(slot, _)| *slot))));
+            return Ok(Arc::new(UInt32Array::from(rows.slots().to_vec())));
         }
         if column == self.visible + 1 {
             let mut builder = Builder::new(&Type::Tid, rows.len());
-            rows.iter().try_for_each(|(slot, _)| builder.append(&Value::Tid(Tid::of_slot(*slot))))?;
+            rows.slots().iter().try_for_each(|slot| builder.append(&Value::Tid(Tid::of_slot(*slot))))?;
             return Ok(builder.finish());
         }
+        let cells = layout.gather(rows, column)?;
         if layout.is_slot_vector(column) {
             let view = self.views[column].as_ref();
             let view = view.ok_or_else(|| Error::internal("a vector column without its segments"))?;
-            return vectors(rows, readers, column, view);
+            return vectors(rows.slots(), &cells, view);
         }
-        match layout.column_type(column) {
-            Type::Int2 => integers!(readers, column, Int16Builder, i16),
-            Type::Int4 => integers!(readers, column, Int32Builder, i32),
-            Type::Int8 => integers!(readers, column, Int64Builder, i64),
-            Type::Bool => booleans(readers, column),
-            Type::Text | Type::Varchar(_) | Type::Citext | Type::Name => texts(readers, column),
-            ty => values(readers, column, ty),
-        }
+        array(cells, layout.column_type(column))
     }
 }
 
-fn cell<const N: usize>(bytes: &[u8]) -> Result<[u8; N]> {
-    bytes.try_into().map_err(|_| Error::internal("a cell of another width than its type"))
-}
-
-fn booleans(readers: &[RowReader], column: usize) -> Result<ArrayRef> {
-    let mut builder = BooleanBuilder::with_capacity(readers.len());
-    for reader in readers {
-        builder.append_option(reader.raw(column)?.map(|bytes| bytes != [0]));
-    }
-    Ok(Arc::new(builder.finish()))
-}
-
-fn texts(readers: &[RowReader], column: usize) -> Result<ArrayRef> {
-    let mut builder = StringBuilder::with_capacity(readers.len(), readers.len() * 16);
-    for reader in readers {
-        match reader.raw(column)? {
-            None => builder.append_null(),
-            Some(bytes) => builder.append_value(crate::types::binary::utf8(bytes)?),
+/// The array of a column's cells.
+fn array(column: Column, ty: &Type) -> Result<ArrayRef> {
+    let rows = column.len();
+    match (ty, column.cells) {
+        (Type::Int2, Cells::I16(cells)) => Ok(Arc::new(numbers::<Int16Type, _>(cells, column.validity))),
+        (Type::Int4, Cells::I32(cells)) => Ok(Arc::new(numbers::<Int32Type, _>(cells, column.validity))),
+        (Type::Date, Cells::I32(cells)) => Ok(Arc::new(numbers::<Date32Type, _>(cells, column.validity))),
+        (Type::Oid, Cells::I32(cells)) => Ok(Arc::new(numbers::<UInt32Type, _>(cells, column.validity))),
+        (Type::Float4, Cells::I32(cells)) => Ok(Arc::new(numbers::<Float32Type, _>(cells, column.validity))),
+        (Type::Int8, Cells::I64(cells)) => Ok(Arc::new(numbers::<Int64Type, _>(cells, column.validity))),
+        (Type::Float8, Cells::I64(cells)) => Ok(Arc::new(numbers::<Float64Type, _>(cells, column.validity))),
+        (Type::Time(_), Cells::I64(cells)) => {
+            Ok(Arc::new(numbers::<Time64MicrosecondType, _>(cells, column.validity)))
         }
+        (Type::Timestamp(_) | Type::Timestamptz(_), Cells::I64(cells)) => {
+            let array = numbers::<TimestampMicrosecondType, _>(cells, column.validity);
+            Ok(Arc::new(array.with_data_type(data_type(ty))))
+        }
+        (Type::Money, Cells::I64(cells)) => {
+            Ok(Arc::new(numbers::<DurationSecondType, _>(cells, column.validity)))
+        }
+        (Type::Bool, Cells::Fixed { width: 1, bytes }) => {
+            let cells = BooleanBuffer::collect_bool(bytes.len(), |row| bytes[row] != 0);
+            Ok(Arc::new(BooleanArray::new(cells, nulls(column.validity))))
+        }
+        (Type::Uuid, Cells::Fixed { width: 16, bytes }) => {
+            let array = FixedSizeBinaryArray::try_new(16, Buffer::from_vec(bytes), nulls(column.validity));
+            Ok(Arc::new(array.map_err(from_arrow)?))
+        }
+        (
+            Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Citext | Type::Name,
+            Cells::Var { ends, bytes },
+        ) => {
+            crate::types::binary::utf8(&bytes)?;
+            let (ends, bytes) = (OffsetBuffer::new(ends.into()), Buffer::from_vec(bytes));
+            let array = StringArray::try_new(ends, bytes, nulls(column.validity));
+            Ok(Arc::new(array.map_err(from_arrow)?))
+        }
+        (Type::Jsonb, Cells::Var { ends, bytes }) => {
+            let ends = ends.into_iter().map(i64::from).collect::<Vec<i64>>();
+            let (ends, bytes) = (OffsetBuffer::new(ends.into()), Buffer::from_vec(bytes));
+            let array = LargeStringArray::try_new(ends, bytes, nulls(column.validity));
+            Ok(Arc::new(array.map_err(from_arrow)?))
+        }
+        (Type::Bytea, Cells::Var { ends, bytes }) => {
+            let (ends, bytes) = (OffsetBuffer::new(ends.into()), Buffer::from_vec(bytes));
+            let array = BinaryArray::try_new(ends, bytes, nulls(column.validity));
+            Ok(Arc::new(array.map_err(from_arrow)?))
+        }
+        (ty, cells) => values(&Column { cells, ..column }, ty, rows),
     }
-    Ok(Arc::new(builder.finish()))
 }
 
-fn vectors(rows: &[(u32, Slice)], readers: &[RowReader], column: usize, view: &View) -> Result<ArrayRef> {
+/// Numbers of one width, whatever is meant by their bits: the buffer of the cells is the array's.
+fn numbers<T: ArrowPrimitiveType, N: ArrowNativeType>(
+    cells: Vec<N>,
+    validity: Option<Validity>,
+) -> PrimitiveArray<T> {
+    let rows = cells.len();
+    PrimitiveArray::new(ScalarBuffer::new(Buffer::from_vec(cells), 0, rows), nulls(validity))
+}
+
+fn nulls(validity: Option<Validity>) -> Option<NullBuffer> {
+    validity.map(|validity| {
+        let rows = validity.len();
+        NullBuffer::new(BooleanBuffer::new(Buffer::from_vec(validity.into_bytes()), 0, rows))
+    })
+}
+
+fn vectors(rows: &[u32], column: &Column, view: &View) -> Result<ArrayRef> {
     let each = |f: &mut dyn FnMut(Option<u32>)| -> Result<()> {
-        for ((slot, _), reader) in rows.iter().zip(readers) {
-            if reader.is_null(column)? {
+        for (row, slot) in rows.iter().enumerate() {
+            if column.is_null(row) {
                 f(None);
             } else {
                 view.verify(*slot)?;
@@ -160,10 +192,12 @@ fn vectors(rows: &[(u32, Slice)], readers: &[RowReader], column: usize, view: &V
     view.refuse_unread().map(|()| array)
 }
 
-fn values(readers: &[RowReader], column: usize, ty: &Type) -> Result<ArrayRef> {
-    let mut builder = Builder::new(ty, readers.len());
-    for reader in readers {
-        builder.append(&reader.value(column)?)?;
-    }
+/// Cell by cell.
+fn values(column: &Column, ty: &Type, rows: usize) -> Result<ArrayRef> {
+    let mut builder = Builder::new(ty, rows);
+    column.each(|cell| match cell {
+        Some(bytes) => builder.append(&decode(bytes, ty)?),
+        None => builder.append(&Value::Null),
+    })?;
     Ok(builder.finish())
 }

@@ -38,7 +38,7 @@ use crate::functions::cells::{Cell, check_same_dimensions, read};
 use crate::index::recall::Advice;
 use crate::index::strategy::Shape;
 use crate::index::{Finder, Found, Probes, Request, Rows, Strategy, search};
-use crate::storage::Slice;
+use crate::storage::{Row, Rows};
 use crate::table::bindings::{Bindings, Execution};
 use crate::table::columns::Decoder;
 use crate::table::explained::Explained;
@@ -210,7 +210,7 @@ pub struct KnnScanExec {
 struct Answer {
     distance: Option<f64>,
     slot: u32,
-    row: Slice,
+    row: Row,
 }
 
 impl fmt::Debug for KnnScanExec {
@@ -435,10 +435,10 @@ impl KnnScanExec {
         let stored: Vec<usize> =
             self.columns.iter().copied().filter(|column| *column != self.distance).collect();
         let mut distances = Float64Builder::with_capacity(answers.len());
-        let mut rows = Vec::with_capacity(answers.len());
+        let mut rows = Rows::default();
         for answer in answers {
             distances.append_option(answer.distance);
-            rows.push((answer.slot, answer.row.clone()));
+            rows.push(answer.slot, answer.row.clone());
         }
         let distances: ArrayRef = Arc::new(distances.finish());
         let mut decoded = Decoder::new(Arc::clone(snapshot), &stored)?.decode(&rows, &stored)?.into_iter();
@@ -720,7 +720,7 @@ impl<'a> Search<'a> {
                 self.view.verify(slot)?;
             }
             let distance = (!is_null).then(|| query.distance_to(self.view.get(slot)));
-            let row = self.snapshot.row(slot)?;
+            let row = self.snapshot.find(slot)?;
             let row =
                 row.ok_or_else(|| Error::internal(format!("slot {slot} was found and is not visible")))?;
             answers.push(Answer { distance, slot, row });
@@ -736,7 +736,7 @@ impl<'a> Search<'a> {
         let all = if superset.exact { all.into_owned() } else { self.test_all(&all)? };
         let mut answers = Vec::new();
         for slot in all.iter().take(wanted) {
-            if let Some(row) = self.snapshot.row(slot)? {
+            if let Some(row) = self.snapshot.find(slot)? {
                 answers.push(Answer { distance: None, slot, row });
             }
         }
@@ -745,8 +745,8 @@ impl<'a> Search<'a> {
 
     fn passing(&self, filter: &Filter, answers: Vec<Answer>) -> crate::error::Result<Vec<Answer>> {
         let decoder = Decoder::new(Arc::clone(&self.snapshot), filter.columns())?;
-        let rows: Vec<(u32, Slice)> =
-            answers.iter().map(|answer| (answer.slot, answer.row.clone())).collect();
+        let mut rows = Rows::default();
+        answers.iter().for_each(|answer| rows.push(answer.slot, answer.row.clone()));
         let mask = filter.test(&decoder, &rows)?;
         let Some(mask) = mask else { return Ok(answers) };
         use arrow::array::Array;
@@ -765,9 +765,8 @@ impl<'a> Search<'a> {
             if block.is_empty() {
                 return Ok(passed);
             }
-            let rows = self.snapshot.rows(&block)?;
-            let rows = block.into_iter().zip(rows).filter_map(|(slot, row)| Some((slot, row?))).collect();
-            passed.extend(passing(&self.scan.filter, &decoder, rows)?.into_iter().map(|(slot, _)| slot));
+            let rows = self.snapshot.rows_at(block)?;
+            passed.extend(passing(&self.scan.filter, &decoder, rows)?.slots());
         }
     }
 }

@@ -33,7 +33,7 @@ use crate::functions::ranges;
 use crate::index::bitmap::Predicate;
 use crate::index::inverted::Found;
 use crate::log::StorageId;
-use crate::storage::Slice;
+use crate::storage::Rows;
 use crate::table::Snapshot;
 use crate::table::columns::Decoder;
 use crate::table::guard::guarded_condition;
@@ -214,11 +214,7 @@ impl Filter {
     }
 
     /// Which of the rows pass; `None` when there is nothing to test.
-    pub fn test(
-        &self,
-        decoder: &Decoder,
-        rows: &[(u32, Slice)],
-    ) -> crate::error::Result<Option<BooleanArray>> {
+    pub fn test(&self, decoder: &Decoder, rows: &Rows) -> crate::error::Result<Option<BooleanArray>> {
         let Some(physical) = &self.physical else { return Ok(None) };
         let arrays = decoder.decode(rows, &self.columns)?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));

@@ -16,13 +16,12 @@ use roaring::RoaringBitmap;
 
 use crate::error::{Error, Result};
 use crate::index::bitmap::ColumnValues;
-use crate::storage::Slice;
+use crate::storage::{ColumnScan, Rows};
 use crate::table::Snapshot;
 use crate::table::bindings::Execution;
 use crate::table::columns::Decoder;
 use crate::table::hints::First;
 use crate::table::predicate::Filter;
-use crate::table::snapshot::RowScan;
 use crate::types::Type;
 use crate::types::arrow::Builder;
 
@@ -75,7 +74,7 @@ pub struct Reader {
 enum Source {
     /// Slots in order, of which some may not be visible.
     Slots(Box<dyn Iterator<Item = u32> + Send>),
-    All(RowScan),
+    All(ColumnScan),
     Ordered(Ordered),
     Indexed(Indexed),
     /// Rows of which only the number matters.
@@ -94,7 +93,7 @@ impl Source {
                 Source::Indexed(Indexed { columns, slots: slots.into_iter() })
             }
             Access::Count(rows) => Source::Count(rows),
-            Access::All => Source::All(snapshot.scan()),
+            Access::All => Source::All(snapshot.columns()?),
         })
     }
 }
@@ -137,7 +136,7 @@ struct Ordered {
     /// Whether the rows read last are counted: rows that changed since the snapshot come first, in no order.
     counts: bool,
     /// The rest in the order of their slots, once so many have been read that reading all would have been faster.
-    rest: Option<RowScan>,
+    rest: Option<ColumnScan>,
     read: u64,
 }
 
@@ -152,11 +151,11 @@ impl Ordered {
     }
 
     /// The next rows; none when no other row can be among the first.
-    fn read(&mut self, snapshot: &Snapshot) -> Result<Vec<(u32, Slice)>> {
+    fn read(&mut self, snapshot: &Snapshot) -> Result<Rows> {
         loop {
             let slots: Vec<u32> = self.next.by_ref().take(BATCH_ROWS).collect();
             if !slots.is_empty() {
-                let rows = rows_at(slots, snapshot)?;
+                let rows = snapshot.rows_at(slots)?;
                 self.read += rows.len() as u64;
                 if rows.is_empty() {
                     continue;
@@ -166,26 +165,27 @@ impl Ordered {
             // The rest is in no order: all of it may come first.
             let is_enough = self.rest.is_none() && self.passed >= self.wanted;
             if is_enough || self.left.is_empty() {
-                return Ok(Vec::new());
+                return Ok(Rows::default());
             }
             // Rows one by one take several times as long as rows in order.
             if self.read > snapshot.live().len() / 8 && self.rest.is_none() {
-                self.rest = Some(snapshot.scan());
+                self.rest = Some(snapshot.columns()?);
             }
             if let Some(rest) = &mut self.rest {
+                let rows = rest.next(BATCH_ROWS)?;
                 // Those that were read are thrown away again.
-                let left = &self.left;
-                return rest
-                    .filter(|row| row.as_ref().map_or(true, |(slot, _)| left.contains(*slot)))
-                    .take(BATCH_ROWS)
-                    .collect();
+                let left = rows.select(|row| self.left.contains(rows.slots()[row]));
+                if rows.is_empty() || !left.is_empty() {
+                    return Ok(left);
+                }
+                continue;
             }
             let Some(first) = self.first.of(snapshot, Some(&self.left), self.step)? else {
                 // The index gave up its order meanwhile: a snapshot keeps its own, so it does not.
                 return Err(Error::internal("an index without the order it had"));
             };
             if first.is_empty() {
-                return Ok(Vec::new());
+                return Ok(Rows::default());
             }
             self.left -= &first;
             self.counts = true;
@@ -254,36 +254,29 @@ impl Reader {
     }
 
     /// The next visible rows; none at the end.
-    fn read(&mut self) -> Result<Vec<(u32, Slice)>> {
+    fn read(&mut self) -> Result<Rows> {
         // A small limit without a filter needs no more rows than it returns.
         let wanted = if self.filter.is_empty() { BATCH_ROWS.min(self.limit) } else { BATCH_ROWS };
         match &mut self.source {
-            Source::All(scan) => scan.take(wanted).collect(),
+            Source::All(scan) => scan.next(wanted),
             Source::Slots(slots) => loop {
                 let next: Vec<u32> = slots.take(wanted).collect();
                 let is_end = next.is_empty();
-                let rows = rows_at(next, &self.snapshot)?;
+                let rows = self.snapshot.rows_at(next)?;
                 if is_end || !rows.is_empty() {
                     return Ok(rows);
                 }
             },
             Source::Ordered(ordered) => ordered.read(&self.snapshot),
-            Source::Indexed(_) | Source::Count(_) => Ok(Vec::new()),
+            Source::Indexed(_) | Source::Count(_) => Ok(Rows::default()),
         }
     }
 }
 
-/// The visible rows at these slots.
-fn rows_at(slots: Vec<u32>, snapshot: &Snapshot) -> Result<Vec<(u32, Slice)>> {
-    let found = snapshot.rows(&slots)?;
-    Ok(slots.into_iter().zip(found).filter_map(|(slot, row)| Some((slot, row?))).collect())
-}
-
 /// The rows for which the filter is true.
-pub fn passing(filter: &Filter, decoder: &Decoder, rows: Vec<(u32, Slice)>) -> Result<Vec<(u32, Slice)>> {
+pub fn passing(filter: &Filter, decoder: &Decoder, rows: Rows) -> Result<Rows> {
     let Some(passes) = filter.test(decoder, &rows)? else { return Ok(rows) };
-    let passes = |row: usize| passes.is_valid(row) && passes.value(row);
-    Ok(rows.into_iter().enumerate().filter_map(|(row, found)| passes(row).then_some(found)).collect())
+    Ok(rows.select(|row| passes.is_valid(row) && passes.value(row)))
 }
 
 /// A batch that also works without columns.

@@ -17,6 +17,8 @@
 
 use crate::catalog;
 use crate::error::{Error, Result};
+use crate::storage::{self, Column, ELSEWHERE, NUMBER_BYTES, Piece, Rows, Shape};
+use crate::table::keys;
 use crate::types::numeric::{SMALL_DIGITS, wire};
 use crate::types::record::Named;
 use crate::types::{
@@ -58,6 +60,18 @@ enum Kind {
     },
     /// Cells are in the vector segments.
     Slot,
+}
+
+impl Place {
+    fn storage_kind(&self) -> storage::Kind {
+        match self.kind {
+            Kind::Slot => storage::Kind::Outside,
+            Kind::Var { .. } => storage::Kind::Var,
+            Kind::Fixed(_) if matches!(self.ty, Type::Numeric(_)) => storage::Kind::Number,
+            // Widths of types are a few bytes.
+            Kind::Fixed(width) => storage::Kind::Fixed(width as u8),
+        }
+    }
 }
 
 /// One encoded row.
@@ -163,6 +177,58 @@ impl Layout {
         Ok(())
     }
 
+    /// What the storage is told of rows: all places.
+    pub fn shape(&self) -> Shape {
+        Shape::new(keys::ROW, self.places.iter().map(Place::storage_kind).collect())
+    }
+
+    /// The cells of a column of some rows, which lie in blocks or by themselves. Of columns whose cells are in the segments
+    /// only which are NULL.
+    pub fn gather(&self, rows: &Rows, column: usize) -> Result<Column> {
+        let number = self.columns[column];
+        let place = &self.places[number];
+        let kind = place.storage_kind();
+        let mut cells = Column::new(kind, rows.len());
+        for piece in rows.pieces() {
+            match piece {
+                Piece::Row(row) => cells.push(self.read(row)?.raw(column)?)?,
+                Piece::Entries(block, entries) => {
+                    if number < block.columns() && block.kind(number) != kind {
+                        let found = format_args!("{:?}", block.kind(number));
+                        return Err(Error::corrupt("row", 0, format_args!("a column of {kind:?}"), found));
+                    }
+                    if number < block.columns_min() {
+                        cells.push_entries(block, number, entries)?;
+                        continue;
+                    }
+                    let missing = self.missing(number)?;
+                    let missing = missing.as_ref().map_or(Ok(None), Missing::raw)?;
+                    if number >= block.columns() {
+                        cells.push_all(missing, entries.len())?;
+                        continue;
+                    }
+                    for index in entries {
+                        match number < block.columns_of(index) {
+                            true => cells.push_entries(block, number, index..index + 1)?,
+                            false => cells.push(missing)?,
+                        }
+                    }
+                }
+            }
+        }
+        Ok(cells)
+    }
+
+    /// What rows read as that were written before the column at this place.
+    fn missing(&self, place: usize) -> Result<Option<Missing<'_>>> {
+        let place = &self.places[place];
+        let Some(row) = &place.missing else { return Ok(None) };
+        if row.len() < 3 {
+            return Err(damaged(row));
+        }
+        Ok(Some(Missing { row, place }))
+    }
+
     pub fn read<'a>(&'a self, row: &'a [u8]) -> Result<RowReader<'a>> {
         let head: [u8; 2] = row.get(..2).and_then(|b| b.try_into().ok()).ok_or_else(|| damaged(row))?;
         let columns = usize::from(u16::from_le_bytes(head));
@@ -185,7 +251,7 @@ impl<'a> RowReader<'a> {
         if column < self.columns {
             return Ok(self.row[2 + column / 8] & (1 << (column % 8)) != 0);
         }
-        match self.missing(column)? {
+        match self.layout.missing(column)? {
             Some(reader) => Ok(reader.bits_null()),
             None => Ok(true),
         }
@@ -195,7 +261,7 @@ impl<'a> RowReader<'a> {
     pub fn raw(&self, column: usize) -> Result<Option<&'a [u8]>> {
         let column = self.layout.columns[column];
         if column >= self.columns {
-            return match self.missing(column)? {
+            return match self.layout.missing(column)? {
                 Some(missing) => missing.raw(),
                 None => Ok(None),
             };
@@ -240,16 +306,6 @@ impl<'a> RowReader<'a> {
     fn var_end(&self, offset: usize) -> usize {
         let at = self.fixed + offset;
         u32::from_le_bytes(self.row[at..at + 4].try_into().expect("four bytes of the fixed area")) as usize
-    }
-
-    /// By place.
-    fn missing(&self, place: usize) -> Result<Option<Missing<'a>>> {
-        let place = &self.layout.places[place];
-        let Some(row) = &place.missing else { return Ok(None) };
-        if row.len() < 3 {
-            return Err(damaged(row));
-        }
-        Ok(Some(Missing { row, place }))
     }
 }
 
@@ -317,7 +373,7 @@ fn fixed_width(ty: &Type) -> Option<usize> {
         Type::Interval(_) | Type::Uuid => 16,
         Type::Tid => Tid::BYTES,
         Type::Timetz(_) => Timetz::BYTES,
-        Type::Numeric(_) => 17,
+        Type::Numeric(_) => NUMBER_BYTES,
         Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Bytea | Type::Json | Type::Jsonb => {
             return None;
         }
@@ -364,9 +420,6 @@ fn encode_fixed(value: &Value, ty: &Type, cell: &mut [u8]) -> Result<()> {
     }
     Ok(())
 }
-
-/// What a number has for its scale whose cell only says where it is: from where to where in the var area, u32 each.
-const ELSEWHERE: u8 = 0xFF;
 
 /// The parts of a number that has a cell's room: unscaled and scale.
 fn small_numeric(number: &Numeric) -> Option<(i128, u8)> {

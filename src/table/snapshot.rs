@@ -23,7 +23,7 @@ use crate::index::bitmap::{ColumnValues, Order, Predicate};
 use crate::index::inverted::{Found, Question};
 use crate::index::recall::Measured;
 use crate::log::{Seq, StorageId};
-use crate::storage::{self, Slice};
+use crate::storage::{self, ColumnScan, OwnRows, Row, Rows, Slice};
 use crate::table::keys;
 use crate::table::overlay::{self, Overlay};
 use crate::table::rows::Layout;
@@ -199,6 +199,33 @@ impl Snapshot {
     /// Like [`Snapshot::row`] for each slot.
     pub fn rows(&self, slots: &[u32]) -> Result<Vec<Option<Slice>>> {
         slots.iter().map(|&slot| self.row(slot)).collect()
+    }
+
+    /// Those of the rows at these slots that are visible, where they lie.
+    pub fn rows_at(&self, slots: impl IntoIterator<Item = u32>) -> Result<Rows> {
+        let mut rows = Rows::default();
+        for slot in slots {
+            if let Some(row) = self.find(slot)? {
+                rows.push(slot, row);
+            }
+        }
+        Ok(rows)
+    }
+
+    /// [`Snapshot::row`], where it lies.
+    pub fn find(&self, slot: u32) -> Result<Option<Row>> {
+        if let Some(overlay) = &self.0.overlay
+            && let Some(row) = overlay.row(slot)?
+        {
+            return Ok(row.map(Row::Bytes));
+        }
+        self.0.table.tree().find(&keys::row_key(slot), self.0.seq)
+    }
+
+    /// All visible rows, in order of slots, where they lie.
+    pub fn columns(&self) -> Result<ColumnScan> {
+        let own = self.0.overlay.as_ref().map(|overlay| Box::new(overlay.rows_from(0)) as OwnRows);
+        self.0.table.tree().rows(keys::ROW, self.0.seq, own)
     }
 
     /// All visible rows.

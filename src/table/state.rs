@@ -207,6 +207,7 @@ impl Table {
             definition,
         };
         state.expect_misses();
+        tree.set_shape(state.layout.shape());
         Table {
             storage: tree.id(),
             dir: dir.to_path_buf(),
@@ -386,8 +387,10 @@ impl Table {
             let state = self.state();
             state.vector_indexes.iter().any(|old| indexes.iter().all(|new| new.oid != old.definition.oid))
         };
+        let layout = Arc::new(Layout::of(&definition));
+        self.tree.set_shape(layout.shape());
         self.change(false, |state| {
-            state.layout = Arc::new(Layout::of(&definition));
+            state.layout = layout;
             let unique = unique_keys(indexes, &definition);
             state.unique_since = unique.iter().map(|key| state.key_since(key.index).unwrap_or(seq)).collect();
             state.unique_keys = unique;

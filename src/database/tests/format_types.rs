@@ -1,5 +1,5 @@
 //! A data directory with a table of every type, every index, a sequence, partitions and a foreign key, as the present format
-//! writes them, in `tests/formats/3-types`, and those of formats before: what each holds is what was put into it, and it goes on.
+//! writes them, in `tests/formats/4-types`, and those of formats before: what each holds is what was put into it, and it goes on.
 //!
 //! It was made by [`write`], by a process that was killed. A new format gets its own by
 //! `HITHER_FORMAT_TYPES=tests/formats/<version>-types cargo test --no-default-features --lib format_types`.
@@ -20,7 +20,7 @@ use crate::types::enums::{Enum, Label};
 use crate::types::{EnumType, NetworkType, RangeType, text};
 
 /// Directories, and since which format they have the tables that they have.
-const KEPT: [(&str, u32); 2] = [("2-types", 2), ("3-types", 3)];
+const KEPT: [(&str, u32); 3] = [("2-types", 2), ("3-types", 3), ("4-types", 4)];
 const MOOD: Oid = 30_000;
 
 fn mood() -> EnumType {
@@ -31,7 +31,7 @@ fn mood() -> EnumType {
 }
 
 /// Each type with a value of it.
-fn types() -> Vec<(Type, &'static str)> {
+pub fn types() -> Vec<(Type, &'static str)> {
     let ranges = ["[1,5)", "[1,)", "(,2.5]", "[2024-01-01,2024-02-01)", "[2024-01-01 00:00,)", "empty"];
     let plain = vec![
         (Type::Int8, "-9"),

@@ -4,6 +4,7 @@ mod basics;
 mod bitmaps;
 mod bitmaps_model;
 mod checkpoints;
+mod columns;
 mod damage;
 mod damaged_model;
 mod damaged_tables;
@@ -132,8 +133,9 @@ pub fn insert(txn: &mut Transaction, table: Oid, rows: &[(i64, &str)]) -> Insert
     done(txn.insert(table, &rows, OnConflict::Error))
 }
 
-/// (id, name) of all rows, each checked against its vector.
+/// (id, name) of all rows, each checked against its vector; a scan by column has the same.
 pub fn rows(snapshot: &Snapshot) -> Vec<(i64, String)> {
+    columns::agree(snapshot, 64);
     let view = snapshot.vector_view(3).unwrap();
     let visible = snapshot.visible_set().unwrap();
     let mut found = Vec::new();

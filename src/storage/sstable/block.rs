@@ -154,13 +154,7 @@ impl Block {
 
     #[inline]
     fn place(&self, index: usize) -> Place {
-        let at = self.directory + index * DIRECTORY_ENTRY;
-        let bytes = &self.data[at..at + DIRECTORY_ENTRY];
-        Place {
-            key: u32::from_le_bytes(bytes[..4].try_into().expect("four bytes")) as usize,
-            value: u32::from_le_bytes(bytes[4..8].try_into().expect("four bytes")) as usize,
-            word: u64::from_le_bytes(bytes[8..].try_into().expect("eight bytes")),
-        }
+        place_at(&self.data, self.directory + index * DIRECTORY_ENTRY)
     }
 
     #[inline]
@@ -179,6 +173,17 @@ fn head(bytes: &[u8]) -> u32 {
     let len = bytes.len().min(4);
     head[..len].copy_from_slice(&bytes[..len]);
     u32::from_be_bytes(head)
+}
+
+/// An entry of a directory.
+#[inline]
+fn place_at(bytes: &[u8], at: usize) -> Place {
+    let bytes = &bytes[at..at + DIRECTORY_ENTRY];
+    Place {
+        key: u32::from_le_bytes(bytes[..4].try_into().expect("four bytes")) as usize,
+        value: u32::from_le_bytes(bytes[4..8].try_into().expect("four bytes")) as usize,
+        word: u64::from_le_bytes(bytes[8..].try_into().expect("eight bytes")),
+    }
 }
 
 struct Place {
@@ -207,6 +212,30 @@ impl BlockBuilder {
 
     pub fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// The entries so far.
+    pub fn entries(&self) -> impl Iterator<Item = EntryRef<'_>> {
+        (0..self.count as usize).map(|index| {
+            let Place { key, value, word } = place_at(&self.directory, index * DIRECTORY_ENTRY);
+            let next = self.directory.get((index + 1) * DIRECTORY_ENTRY..);
+            let end = match next {
+                Some(next) if !next.is_empty() => place_at(next, 0).key,
+                _ => self.data.len(),
+            };
+            EntryRef {
+                key: &self.data[key..value],
+                seq: Seq(word & SEQ_MAX),
+                value: (word & DELETED == 0).then(|| &self.data[value..end]),
+            }
+        })
+    }
+
+    /// The builder is empty again; it keeps its memory.
+    pub fn clear(&mut self) {
+        self.data.clear();
+        self.directory.clear();
+        self.count = 0;
     }
 
     /// Size of the block as it stands, in bytes.

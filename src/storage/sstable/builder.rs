@@ -7,13 +7,14 @@ use super::block::{BlockBuilder, SEQ_MAX};
 use super::footer::{Footer, TableMeta, TableName};
 use super::frame::{self, HEADER_BYTES, Handle, Kind, Packing};
 use super::packer::{GATHERED_BYTES, Packer};
-use super::{ENTRY_BYTES_MAX, bloom};
+use super::{ENTRY_BYTES_MAX, bloom, columns};
 use crate::codec::{put_bytes, put_u32, put_u64};
 use crate::error::{Error, Result, SqlState};
 use crate::fs::{File, OpenMode};
 use crate::log::Seq;
 use crate::storage::context::Context;
 use crate::storage::limiter::Lane;
+use crate::storage::shape::Shape;
 
 /// Blocks are gathered to this size before they are written.
 const WRITE_BYTES: usize = 1 << 20;
@@ -23,6 +24,7 @@ const UNSETTLED_BYTES_MAX: u64 = 4 << 20;
 
 /// A data block, and what the index says of it.
 struct Closed {
+    kind: Kind,
     raw: Vec<u8>,
     first_key: Vec<u8>,
     last_key: Vec<u8>,
@@ -39,6 +41,8 @@ pub struct Builder {
     /// At whose rate it writes; as fast as it goes without.
     lane: Option<Lane>,
     block_bytes: usize,
+    /// Of rows: their blocks are of columns.
+    shape: Option<Arc<Shape>>,
     packer: Packer,
     /// Closed blocks that are not packed yet.
     gathered: Vec<Closed>,
@@ -69,9 +73,11 @@ impl Builder {
         let path = name.path(&context.dir);
         let file = context.fs.open(&path, OpenMode::Create)?;
         let block_bytes = context.options.block_bytes;
+        let shape = context.shapes.of(name.storage);
         Ok(Builder {
             context,
             lane,
+            shape,
             name,
             path,
             file,
@@ -189,9 +195,17 @@ impl Builder {
     }
 
     fn close_block(&mut self) -> Result<()> {
-        let raw = self.data.finish();
+        let columns = self.shape.as_deref().and_then(|shape| columns::encode(self.data.entries(), shape));
+        let (kind, raw) = match columns {
+            Some(columns) => {
+                self.data.clear();
+                (Kind::Columns, columns)
+            }
+            None => (Kind::Entries, self.data.finish()),
+        };
         self.gathered_bytes += raw.len();
         self.gathered.push(Closed {
+            kind,
             raw,
             first_key: std::mem::take(&mut self.first_key),
             last_key: self.last_key.clone(),
@@ -210,7 +224,7 @@ impl Builder {
         let helped = || lane.is_none_or(|lane| context.limiter.rate(lane, &context.options).is_none());
         let packed = self.packer.pack(&raws, helped);
         for (block, packed) in gathered.iter().zip(&packed) {
-            let handle = self.frame(Kind::Entries, &block.raw, packed.as_deref())?;
+            let handle = self.frame(block.kind, &block.raw, packed.as_deref())?;
             let value = index_value(handle, &block.first_key);
             self.index.add(&block.last_key, block.last_seq, Some(&value));
         }

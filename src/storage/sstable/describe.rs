@@ -1,9 +1,11 @@
 //! A sorted table as lines.
 
 use super::block::Block;
+use super::columns::Columns;
+use super::data::DataBlock;
 use super::footer::{Footer, TableMeta, TableName};
 use super::frame::{self, Kind};
-use super::reader::{handle, read_block};
+use super::reader::{handle, read_data, read_index_block};
 use crate::codec::Reader;
 use crate::error::{Error, Result};
 use crate::fs::{File, Lines};
@@ -31,20 +33,30 @@ pub fn describe_table(file: &dyn File, out: &mut Lines) -> Result<()> {
         footer.filter.offset,
         filter.map_or_else(|e| e.to_string(), |f| format!("{} bytes", f.len()))
     ))?;
-    let index = read_block(file, name, footer.index, Kind::Index)?;
+    let index = read_index_block(file, name, footer.index)?;
     for at in 0..index.len() {
         let Some(place) = handle(&index, at) else { continue };
         // One damaged block does not hide the others.
-        match read_block(file, name, place, Kind::Entries) {
-            Ok(block) => entries(&block, place.offset, out)?,
+        match read_data(file, name, place) {
+            Ok(DataBlock::Entries(block)) => entries(&block, place.offset, "", out)?,
+            Ok(DataBlock::Columns(block)) => columns(&block, place.offset, out)?,
             Err(error) => out(format!("block at {}: {error}", place.offset))?,
         }
     }
     Ok(())
 }
 
-fn entries(block: &Block, offset: u64, out: &mut Lines) -> Result<()> {
-    out(format!("block at {offset}: {} entries", block.len()))?;
+/// How each column lies, then the entries as they were written.
+fn columns(block: &Columns, offset: u64, out: &mut Lines) -> Result<()> {
+    match block.to_entries() {
+        Ok(rows) => entries(&rows, offset, &format!(" of {} columns", block.columns()), out)?,
+        Err(found) => out(format!("block at {offset}: {found}"))?,
+    }
+    (0..block.columns()).try_for_each(|column| out(format!("  column {column}: {}", block.describe(column))))
+}
+
+fn entries(block: &Block, offset: u64, of: &str, out: &mut Lines) -> Result<()> {
+    out(format!("block at {offset}: {} entries{of}", block.len()))?;
     for index in 0..block.len() {
         let entry = block.entry(index);
         let value = match &entry.value {

@@ -10,8 +10,8 @@ use crate::log::{Seq, StorageId};
 
 pub const FOOTER_BYTES: usize = 64;
 const MAGIC: &[u8; 8] = b"HITHERST";
-/// Version 1 did not count older versions.
-const VERSION: u32 = 2;
+/// Version 1 did not count older versions; up to version 2 all data blocks were of entries.
+const VERSION: u32 = 3;
 
 /// Which file: `tables/<storage>/<number>.sst`. Numbers are never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -30,11 +30,13 @@ const DEFLATE_BYTES_MIN: usize = 512;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
-    /// Entries, as in `block.rs`. Blocks of columns will be another kind.
+    /// Entries, as in `block.rs`.
     Entries = 1,
     Index = 2,
     Filter = 3,
     Properties = 4,
+    /// Rows, as in `columns.rs`.
+    Columns = 5,
 }
 
 const PLAIN: u8 = 0;
@@ -111,11 +113,21 @@ pub fn encode(
 
 /// Reads and checks a frame and gives the raw bytes.
 pub fn read(file: &dyn File, name: TableName, handle: Handle, kind: Kind) -> Result<Arc<[u8]>> {
+    read_one_of(file, name, handle, &[kind]).map(|(_, raw)| raw)
+}
+
+/// [`read`] of a frame of one of several kinds; which it is comes first.
+pub fn read_one_of(
+    file: &dyn File,
+    name: TableName,
+    handle: Handle,
+    kinds: &[Kind],
+) -> Result<(Kind, Arc<[u8]>)> {
     thread_local! {
         static READING: RefCell<Reading> = RefCell::new(Reading { frame: Vec::new(), decompressor: Decompressor::new() });
     }
     READING.with_borrow_mut(|reading| {
-        let raw = reading.read(file, name, handle, kind);
+        let raw = reading.read(file, name, handle, kinds);
         if reading.frame.capacity() > FRAME_BYTES_KEPT {
             reading.frame = Vec::new();
         }
@@ -134,7 +146,13 @@ struct Reading {
 }
 
 impl Reading {
-    fn read(&mut self, file: &dyn File, name: TableName, handle: Handle, kind: Kind) -> Result<Arc<[u8]>> {
+    fn read(
+        &mut self,
+        file: &dyn File,
+        name: TableName,
+        handle: Handle,
+        kinds: &[Kind],
+    ) -> Result<(Kind, Arc<[u8]>)> {
         let len = handle.len as usize;
         let damaged = |at: u64, expected: String, found: String| {
             Error::corrupt(file.path().display(), handle.offset + at, expected, found)
@@ -158,13 +176,19 @@ impl Reading {
         if computed != sum {
             return Err(damaged(8, format!("checksum {computed:08x}"), format!("{sum:08x}")));
         }
-        if frame[12] != kind as u8 {
-            return Err(damaged(12, format!("a block of kind {}", kind as u8), format!("{}", frame[12])));
-        }
+        let Some(kind) = kinds.iter().copied().find(|kind| *kind as u8 == frame[12]) else {
+            let known: Vec<String> = kinds.iter().map(|kind| (*kind as u8).to_string()).collect();
+            return Err(damaged(
+                12,
+                format!("a block of kind {}", known.join(" or ")),
+                format!("{}", frame[12]),
+            ));
+        };
         let stored = &frame[HEADER_BYTES..];
         match frame[13] {
-            PLAIN if raw_len == stored_len => Ok(Arc::from(stored)),
+            PLAIN if raw_len == stored_len => Ok((kind, Arc::from(stored))),
             DEFLATE => inflate(&mut self.decompressor, stored, raw_len)
+                .map(|raw| (kind, raw))
                 .ok_or_else(|| damaged(16, format!("{raw_len} deflated bytes"), "something else".to_owned())),
             codec => Err(damaged(13, "a known codec".to_owned(), format!("{codec}, {raw_len} bytes"))),
         }

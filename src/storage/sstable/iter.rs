@@ -81,7 +81,7 @@ impl TableIter {
         if self.next_block >= self.table.blocks() {
             return Ok(false);
         }
-        self.block = Some(self.table.block(self.next_block, self.cache)?);
+        self.block = Some(self.table.entries(self.next_block, self.cache)?);
         self.next_block += 1;
         Ok(true)
     }

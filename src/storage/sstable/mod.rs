@@ -9,13 +9,16 @@
 //! ```
 //!
 //! A `Builder` writes one file, its blocks deflated by a `Packer`, a `Writer` as many as the entries need, a `Table`
-//! reads one, a [`TableIter`] walks over it. Every block lies in a `frame` with a checksum that covers what it holds
+//! reads one, a [`TableIter`] walks over it. Blocks of rows, of which a tree knows the `Shape`, lie column by column
+//! (`columns.rs`), all others entry by entry (`block.rs`). Every block lies in a `frame` with a checksum that covers what it holds
 //! and where it belongs. Index and filter stay in memory while the table is open, so a read of a cached block is two
 //! binary searches. `docs/formats.md` has every field.
 
 mod block;
 mod bloom;
 mod builder;
+mod columns;
+mod data;
 mod describe;
 mod footer;
 mod frame;
@@ -24,8 +27,12 @@ mod packer;
 mod reader;
 mod writer;
 
-pub use block::{Block, SEQ_MAX};
+#[cfg(test)]
+pub use block::Block;
+pub use block::SEQ_MAX;
 pub use bloom::hash as bloom_hash;
+pub use columns::Columns;
+pub use data::DataBlock;
 pub use describe::describe_table;
 pub use footer::{TableMeta, folder, path_of};
 pub use frame::Packing;

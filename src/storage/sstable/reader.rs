@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use super::block::Block;
 use super::bloom::Bloom;
 use super::builder::properties;
+use super::data::DataBlock;
 use super::footer::{Footer, TableMeta, TableName};
 use super::frame::{self, Handle, Kind};
 use crate::codec::Reader;
 use crate::error::{Error, Result, SqlState};
 use crate::fs::{File, OpenMode};
 use crate::log::{Seq, StorageId};
+use crate::storage::cells::Row;
 use crate::storage::context::Context;
 use crate::storage::memtable::{Entry, EntryRef};
 use crate::storage::slice::Slice;
@@ -108,6 +110,25 @@ impl Table {
 
     /// The newest version of `key` at or before `snapshot`: its sequence number and value (`None`: deleted).
     pub fn get(&self, key: &[u8], key_hash: u64, snapshot: Seq) -> Result<Option<(Seq, Option<Slice>)>> {
+        self.with_block_of(key, key_hash, snapshot, |block, snapshot| {
+            let (seq, value) = block.get(key, snapshot)?;
+            Some((self.meta.global_seq.unwrap_or(seq), value))
+        })
+    }
+
+    /// As [`Table::get`], the row where it lies.
+    pub fn find(&self, key: &[u8], key_hash: u64, snapshot: Seq) -> Result<Option<Option<Row>>> {
+        self.with_block_of(key, key_hash, snapshot, |block, snapshot| block.find(key, snapshot))
+    }
+
+    /// What `read` makes of the block that may have version `snapshot` of `key`, and of what that is in the file.
+    fn with_block_of<T>(
+        &self,
+        key: &[u8],
+        key_hash: u64,
+        snapshot: Seq,
+        read: impl Fn(&DataBlock, Seq) -> Option<T>,
+    ) -> Result<Option<T>> {
         if key < &self.meta.key_min[..] || key > &self.meta.key_max[..] || self.meta.seq_min > snapshot {
             return Ok(None);
         }
@@ -119,14 +140,7 @@ impl Table {
         if at == self.index.len() {
             return Ok(None);
         }
-        self.with_block(at, |block| {
-            let index = block.seek(key, snapshot);
-            if index == block.len() || block.key(index) != key {
-                return None;
-            }
-            let seq = self.meta.global_seq.unwrap_or_else(|| block.seq(index));
-            Some((seq, block.value_slice(index)))
-        })
+        self.with_block(at, |block| read(block, snapshot))
     }
 
     pub fn may_contain(&self, key: &[u8]) -> bool {
@@ -167,27 +181,33 @@ impl Table {
     }
 
     /// Data block `at`, from the cache or the file; `cache` says whether it goes into the cache.
-    pub fn block(&self, at: usize, cache: bool) -> Result<Block> {
+    pub fn block(&self, at: usize, cache: bool) -> Result<DataBlock> {
         let handle = handle(&self.index, at).expect("checked when the table was opened");
         let key = (self.name.number, handle.offset);
         if let Some(block) = self.context.cache.get(key) {
             return Ok(block);
         }
-        let block = read_block(&*self.file, self.name, handle, Kind::Entries)?;
+        let block = read_data(&*self.file, self.name, handle)?;
         if cache {
             self.context.cache.insert(key, block.clone());
         }
         Ok(block)
     }
 
+    /// [`Table::block`] as a block of entries.
+    pub fn entries(&self, at: usize, cache: bool) -> Result<Block> {
+        let block = self.block(at, cache)?.into_entries();
+        block.map_err(|found| self.damaged(at, "a block of columns", found))
+    }
+
     /// What `read` makes of data block `at`.
-    fn with_block<T>(&self, at: usize, read: impl Fn(&Block) -> T) -> Result<T> {
+    fn with_block<T>(&self, at: usize, read: impl Fn(&DataBlock) -> T) -> Result<T> {
         let handle = handle(&self.index, at).expect("checked when the table was opened");
         let key = (self.name.number, handle.offset);
         if let Some(found) = self.context.cache.with(key, &read) {
             return Ok(found);
         }
-        let block = read_block(&*self.file, self.name, handle, Kind::Entries)?;
+        let block = read_data(&*self.file, self.name, handle)?;
         let found = read(&block);
         self.context.cache.insert(key, block);
         Ok(found)
@@ -196,9 +216,15 @@ impl Table {
     /// Data block `at` as it lies in the file now, and the first and last key the index has for it.
     pub fn block_from_file(&self, at: usize) -> Result<(Block, &[u8], &[u8])> {
         let handle = handle(&self.index, at).expect("checked when the table was opened");
-        let block = read_block(&*self.file, self.name, handle, Kind::Entries)?;
+        let block = read_data(&*self.file, self.name, handle)?.into_entries();
+        let block = block.map_err(|found| self.damaged(at, "a block of columns", found))?;
         let first = Reader::new(&self.index.value(at)[12..]).bytes()?;
         Ok((block, first, self.index.key(at)))
+    }
+
+    /// The sequence number of all entries, where the file does not say it.
+    pub fn global_seq(&self) -> Option<Seq> {
+        self.meta.global_seq
     }
 
     /// An entry of a block of this table, with the sequence number that counts.
@@ -266,14 +292,22 @@ fn as_written(meta: &TableMeta) -> TableMeta {
     }
 }
 
-pub(super) fn read_block(file: &dyn File, name: TableName, handle: Handle, kind: Kind) -> Result<Block> {
-    Block::parse(frame::read(file, name, handle, kind)?)
+pub(super) fn read_index_block(file: &dyn File, name: TableName, handle: Handle) -> Result<Block> {
+    Block::parse(frame::read(file, name, handle, Kind::Index)?)
         .map_err(|found| Error::corrupt(file.path().display(), handle.offset, "a block of entries", found))
+}
+
+/// A data block, of either kind.
+pub(super) fn read_data(file: &dyn File, name: TableName, handle: Handle) -> Result<DataBlock> {
+    let (kind, raw) = frame::read_one_of(file, name, handle, &[Kind::Entries, Kind::Columns])?;
+    let expected = if kind == Kind::Columns { "a block of columns" } else { "a block of entries" };
+    DataBlock::parse(kind, raw)
+        .map_err(|found| Error::corrupt(file.path().display(), handle.offset, expected, found))
 }
 
 /// Reads the index and checks that it names blocks one after the other up to `data_end`.
 fn read_index(file: &dyn File, name: TableName, at: Handle, data_end: u64) -> Result<Block> {
-    let index = read_block(file, name, at, Kind::Index)?;
+    let index = read_index_block(file, name, at)?;
     let mut end = 0;
     for block in 0..index.len() {
         match handle(&index, block) {
