@@ -77,7 +77,9 @@ impl ColumnScan {
     pub(super) fn add_tables(&mut self, tables: &[Arc<Table>]) {
         let to = self.prefix.checked_add(1).map(|next| [next]);
         let to = to.as_ref().map_or(Bound::Unbounded, |to| Bound::Excluded(&to[..]));
-        let tables = tables_between(tables, Bound::Included(&[self.prefix]), to);
+        let mut tables = tables_between(tables, Bound::Included(&[self.prefix]), to);
+        // Of an ingested one the file says that all is of the first moment.
+        tables.retain(|table| table.meta().seq_min <= self.snapshot);
         let level = Level { tables, table: None, next_block: 0, block: None, at: 0 };
         self.cursors.push(Cursor { part: Part::Level(level), head: None });
     }

@@ -28,7 +28,12 @@ fn content(fs: &Arc<dyn Fs>) -> Result<Content> {
     for number in 0..200u32 {
         tree.get(&[&[1][..], &number.to_be_bytes()].concat(), LATEST)?;
     }
-    whole(&tree, LATEST)
+    let by_column = rows(&tree, LATEST, 20)?;
+    let all = whole(&tree, LATEST)?;
+    let is_row = |(key, _, _): &&(Vec<u8>, u64, Vec<u8>)| key.first() == Some(&ROW);
+    let by_row = all.iter().filter(is_row).map(|(key, _, value)| (key.clone(), value.clone()));
+    assert_eq!(by_column, by_row.collect::<Vec<_>>());
+    Ok(all)
 }
 
 fn files(fs: &Arc<dyn Fs>) -> Vec<PathBuf> {
@@ -36,7 +41,16 @@ fn files(fs: &Arc<dyn Fs>) -> Vec<PathBuf> {
     let tables = top.join("tables/7");
     let mut all: Vec<_> = fs.list(&tables).unwrap().into_iter().map(|name| tables.join(name)).collect();
     all.sort_by_key(|path| fs.open(path, OpenMode::Read).unwrap().len().unwrap());
+    // Small ones, and one of rows.
+    let begins_with_columns = |path: &PathBuf| {
+        let mut kind = [0];
+        fs.open(path, OpenMode::Read).unwrap().read_exact_at(&mut kind, 12).unwrap();
+        kind == [5]
+    };
+    let of_rows = all.iter().find(|path| begins_with_columns(path)).expect("a table of rows").clone();
     all.truncate(4);
+    all.push(of_rows);
+    all.dedup();
     all.extend(
         fs.list(top)
             .unwrap()

@@ -128,13 +128,51 @@ fn random_value(random: &mut Random) -> Option<Vec<u8>> {
     }
 }
 
-/// With distinct keys, in order.
+/// Rows of a number and a text, whose blocks are of columns.
+fn shape() -> Shape {
+    Shape::new(ROW, vec![Kind::Fixed(8), Kind::Var])
+}
+
+/// First byte of rows' keys.
+const ROW: u8 = 1;
+
+/// The row whose text is `value`; an empty one is NULL.
+fn row_of(value: &[u8]) -> Vec<u8> {
+    let nulls = u8::from(value.is_empty()) << 1;
+    let number = (value.len() as u64 * 7).to_le_bytes();
+    [&[2, 0, nulls], &number[..], &(value.len() as u32).to_le_bytes(), value].concat()
+}
+
+/// With distinct keys, in order. What rows' keys have is mostly a row, and now and then something else.
 fn random_puts(random: &mut Random, count: u64) -> Puts {
     let mut puts = BTreeMap::new();
     for _ in 0..1 + random.below(count) {
-        puts.insert(random_key(random), random_value(random));
+        let (key, value) = (random_key(random), random_value(random));
+        let is_row = key.first() == Some(&ROW) && random.below(30) > 0;
+        puts.insert(key, if is_row { value.map(|value| row_of(&value)) } else { value });
     }
     puts.into_iter().collect()
+}
+
+/// A tree that knows what rows are.
+fn tree_of(store: &Store) -> Arc<Tree> {
+    let tree = store.create_tree(TREE);
+    tree.set_shape(shape());
+    tree
+}
+
+/// All rows, gathered by block: key, value.
+fn rows(tree: &Tree, snapshot: Seq, wanted: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let mut scan = tree.rows(ROW, snapshot, None)?;
+    let mut all = Vec::new();
+    loop {
+        let rows = scan.next(wanted)?;
+        if rows.is_empty() {
+            return Ok(all);
+        }
+        let key = |slot: u32| [&[ROW][..], &slot.to_be_bytes()].concat();
+        all.extend(rows.into_bytes().into_iter().map(|(slot, row)| (key(slot), row.to_vec())));
+    }
 }
 
 /// A store, its twin, and the log that a restart replays.
@@ -154,7 +192,7 @@ struct World {
 impl World {
     fn new(fs: Arc<dyn Fs>, seed: u64) -> Result<World> {
         let store = open(&fs)?;
-        store.create_tree(TREE);
+        tree_of(&store);
         Ok(World {
             fs,
             store,
@@ -168,7 +206,7 @@ impl World {
     }
 
     fn tree(&self) -> Arc<Tree> {
-        self.store.create_tree(TREE)
+        tree_of(&self.store)
     }
 
     /// One operation on store and twin, drawn at random. An error leaves the twin as if it had not been.
@@ -263,6 +301,18 @@ impl World {
         let to = bound(self.random.below(3), &b[..]);
         let found = scan(&self.tree(), from, to, snapshot)?;
         assert_eq!(found, self.model.scan(from, to, snapshot.0), "{from:?} to {to:?} at {snapshot:?}");
+        let expected = self.model.scan(Bound::Included(&[ROW]), Bound::Excluded(&[ROW + 1]), snapshot.0);
+        let expected: Vec<_> = expected.into_iter().map(|(key, _, value)| (key, value)).collect();
+        let wanted = 1 + self.random.below(100) as usize;
+        let found = rows(&self.tree(), snapshot, wanted)?;
+        let keys = |rows: &[(Vec<u8>, Vec<u8>)]| rows.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
+        assert_eq!(keys(&found), keys(&expected), "rows at {snapshot:?}");
+        assert!(found == expected, "values at {snapshot:?}");
+        for _ in 0..5 {
+            let (key, snapshot) = (random_key(&mut self.random), self.snapshot());
+            let found = self.tree().find(&key, snapshot)?.map(|row| row.into_bytes().to_vec());
+            assert_eq!(found, self.model.get(&key, snapshot.0).map(|(_, value)| value.clone()));
+        }
         Ok(())
     }
 

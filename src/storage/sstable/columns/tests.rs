@@ -292,3 +292,44 @@ fn what_is_no_row_stays_an_entry() {
         assert!(encoded(&key, &other).is_none(), "{byte} at {at}");
     }
 }
+
+/// A block whose checksum is right and whose bytes are not names its file and where it lies.
+#[test]
+fn a_malformed_block_names_its_place() {
+    use crate::error::SqlState;
+    use crate::fs::{Fs, MemoryFs, OpenMode};
+    use crate::log::StorageId;
+    use crate::storage::sstable::footer::TableName;
+    use crate::storage::sstable::frame::{self, Handle, Kind as BlockKind};
+    use crate::storage::sstable::reader::read_data;
+
+    let kinds = [Kind::Fixed(4), Kind::Var];
+    let cells: Cells = vec![Some(vec![1, 2, 3, 4]), Some(b"text".to_vec())];
+    let row = row_of(&kinds, &cells);
+    let entries = [7, 9].map(|slot| (key_of(PREFIX, slot).to_vec(), 1, Some(row.clone())));
+    let sound = encoded(&kinds, &entries).expect("rows");
+    let fs = MemoryFs::new();
+    let file = fs.open(std::path::Path::new("1.sst"), OpenMode::Create).expect("a new file");
+    let name = TableName { storage: StorageId(3), number: 1 };
+    let mut refused = 0;
+    for at in 0..sound.len() {
+        let mut bytes = sound.clone();
+        bytes[at] ^= 0x81;
+        let mut frame = vec![0; 40];
+        let len = frame::encode(name, 40, BlockKind::Columns, &bytes, None, &mut frame);
+        file.write_all_at(&frame, 0).expect("a write");
+        match read_data(&*file, name, Handle { offset: 40, len }) {
+            // A cell, a slot or a number of another value, or a first byte of all keys.
+            Ok(_) => {}
+            Err(error) => {
+                refused += 1;
+                assert_eq!(error.state(), SqlState::DATA_CORRUPTED);
+                let text = error.message().to_owned();
+                for part in ["1.sst", "40", "a block of columns"] {
+                    assert!(text.contains(part), "byte {at}: {text}");
+                }
+            }
+        }
+    }
+    assert!(refused > HEADER_BYTES, "{refused} of {} bytes", sound.len());
+}
