@@ -292,6 +292,9 @@ fn columns(fs: Arc<DiskFs>, rows: u32) {
         }
     };
     scans("clean");
+    let start = Instant::now();
+    by_row(&sides[1], &layout, number);
+    report("scan of 1 of 8 columns, row by row of columns", start.elapsed(), u64::from(rows), "row");
     ten_rows(&sides, &layout, rows, two);
     for (round, side) in sides.iter().enumerate() {
         overwrite(&store, side, &all, round as u64);

@@ -87,6 +87,12 @@ MUTANTS = [
     ("a checkpoint lets go of the log that a damaged table needs", "src/database/checkpoint.rs",
      "        kept\n    }",
      "        position\n    }", "database::tests"),
+    ("a block that has what a snapshot does not see is taken whole", "src/storage/column_scan.rs",
+     "if block.is_plain(snapshot) {",
+     "if true {", "storage::tests::model"),
+    ("the parts of a block of columns are not held against its bytes", "src/storage/sstable/columns.rs",
+     "Some(end) if end <= self.bytes && u32::try_from(end).is_ok() => {",
+     "Some(end) if u32::try_from(end).is_ok() => {", "storage::sstable::columns"),
 ]
 
 

@@ -127,7 +127,7 @@ impl ColumnScan {
             && let Some((block, table)) = level.columns()
         {
             let snapshot = table.stored_seq(self.snapshot);
-            let end = bound.map_or(block.len(), |bound| block.before(bound));
+            let end = bound.map_or(block.count(), |bound| block.before(bound));
             let at = level.at;
             if block.is_plain(snapshot) {
                 let end = end.min(at + wanted - rows.len());
@@ -237,7 +237,7 @@ impl Level {
         loop {
             let is_in = match &self.block {
                 Some(DataBlock::Entries(block)) => self.at < block.len(),
-                Some(DataBlock::Columns(block)) => self.at < block.len(),
+                Some(DataBlock::Columns(block)) => self.at < block.count(),
                 None => false,
             };
             if is_in {

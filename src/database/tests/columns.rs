@@ -231,7 +231,7 @@ impl World {
         let mut missing = Vec::new();
         Layout::new(&[Type::Int4]).encode(&[Value::Int4(7)], &mut missing).unwrap();
         let number = definition.next_number();
-        let missing = (number % 2 == 0).then_some(missing);
+        let missing = number.is_multiple_of(2).then_some(missing);
         definition.columns.push(Column { missing, ..column(number, &format!("c{number}"), Type::Int4) });
         // Held snapshots stand before the column, with definitions of their own.
         done(txn.edit_catalog(vec![Edit::Put(Object::Table(definition))]));

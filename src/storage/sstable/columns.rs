@@ -185,7 +185,7 @@ impl Columns {
         if ascends && self.first_slot.checked_add(self.count - 1).is_none() {
             return Err(format!("{} slots from {} on", self.count, self.first_slot));
         }
-        for index in 0..if ascends && self.seq_width == 0 { 0 } else { self.len() } {
+        for index in 0..if ascends && self.seq_width == 0 { 0 } else { self.count() } {
             let above = packed(&self.data, self.slots as usize, self.slot_width.into(), index);
             let slot =
                 if ascends { Some(self.slot(index)) } else { self.first_slot.checked_add(above as u32) };
@@ -206,7 +206,7 @@ impl Columns {
         if self.seq_max > SEQ_MAX {
             return Err(format!("sequence number {}", self.seq_max));
         }
-        for index in 0..if self.counts == 0 { 0 } else { self.len() } {
+        for index in 0..if self.counts == 0 { 0 } else { self.count() } {
             let columns = self.columns_of(index);
             if columns > self.columns.into() || columns < self.columns_min.into() {
                 return Err(format!(
@@ -219,7 +219,7 @@ impl Columns {
     }
 
     #[inline]
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.count as usize
     }
 
@@ -280,9 +280,9 @@ impl Columns {
     pub fn before(&self, slot: u32) -> usize {
         let Some(above) = slot.checked_sub(self.first_slot) else { return 0 };
         if self.slot_width == 0 {
-            return self.len().min(above as usize);
+            return self.count().min(above as usize);
         }
-        let (mut low, mut high) = (0, self.len());
+        let (mut low, mut high) = (0, self.count());
         while low < high {
             let middle = low + (high - low) / 2;
             if packed(&self.data, self.slots as usize, self.slot_width.into(), middle) < u64::from(above) {
@@ -297,7 +297,7 @@ impl Columns {
     /// The newest version of a slot at or before `snapshot`.
     #[inline]
     pub fn find(&self, slot: u32, snapshot: Seq) -> Option<usize> {
-        let mut of_slot = (self.before(slot)..self.len()).take_while(|index| self.slot(*index) == slot);
+        let mut of_slot = (self.before(slot)..self.count()).take_while(|index| self.slot(*index) == slot);
         of_slot.find(|index| self.seq(*index) <= snapshot)
     }
 
@@ -335,12 +335,12 @@ impl Columns {
         self.place(column).is_null(&self.data, index)
     }
 
-    /// The first entry at or after version `seq` of `key`; [`Columns::len`] when all are before.
+    /// The first entry at or after version `seq` of `key`; [`Columns::count`] when all are before.
     pub fn seek(&self, key: &[u8], seq: Seq) -> usize {
         let Some((first, rest)) = key.split_first() else { return 0 };
         match first.cmp(&self.prefix) {
             Ordering::Less => return 0,
-            Ordering::Greater => return self.len(),
+            Ordering::Greater => return self.count(),
             Ordering::Equal => {}
         }
         let mut slot = [0; 4];
@@ -349,7 +349,7 @@ impl Columns {
         let slot = u32::from_be_bytes(slot);
         let at = self.before(slot);
         // Of a key that only begins as that of the slot does, the slot's entries come after it, or all before.
-        let mut of_slot = (at..self.len()).take_while(|index| self.slot(*index) == slot);
+        let mut of_slot = (at..self.count()).take_while(|index| self.slot(*index) == slot);
         match rest.len().cmp(&4) {
             Ordering::Less => at,
             Ordering::Equal => {
@@ -361,7 +361,7 @@ impl Columns {
 
     /// How many entries are of slots up to `slot`, the first of which is at `at`, if there is one.
     fn after(&self, at: usize, slot: u32) -> usize {
-        at + (at..self.len()).take_while(|index| self.slot(*index) == slot).count()
+        at + (at..self.count()).take_while(|index| self.slot(*index) == slot).count()
     }
 
     /// Appends whether entries have a cell in a column.
@@ -370,7 +370,7 @@ impl Columns {
         match (place.coding, place.validity) {
             (Coding::Nothing, _) => out.push_all(false, entries.len()),
             (_, 0) => out.push_all(true, entries.len()),
-            (_, at) => out.push_bits(&self.data[at..at + self.len().div_ceil(8)], entries),
+            (_, at) => out.push_bits(&self.data[at..at + self.count().div_ceil(8)], entries),
         }
     }
 
@@ -468,7 +468,7 @@ impl Columns {
                 .for_each(|to| end(usize::from(u16::from_le_bytes(*to)) - start)),
             _ => ends.as_chunks::<4>().0.iter().for_each(|to| end(u32::from_le_bytes(*to) as usize - start)),
         }
-        let bytes = place.data + place.width * self.len();
+        let bytes = place.data + place.width * self.count();
         let to = if entries.is_empty() { start } else { self.var_start(&place, entries.end) };
         out.extend_from_slice(&self.data[bytes + start..bytes + to]);
     }
@@ -510,6 +510,12 @@ impl Columns {
 
     /// Appends an entry's row as it was written.
     pub fn put_row(&self, index: usize, out: &mut Vec<u8>) {
+        self.put_row_of(|column| self.place(column), index, out);
+    }
+
+    /// [`Columns::put_row`], given what the directory says.
+    #[inline]
+    fn put_row_of(&self, place_of: impl Fn(usize) -> Place, index: usize, out: &mut Vec<u8>) {
         let columns = self.columns_of(index);
         out.extend_from_slice(&(columns as u16).to_le_bytes());
         let nulls = out.len();
@@ -518,7 +524,7 @@ impl Columns {
         let mut var_bytes = 0u32;
         let mut is_elsewhere_any = false;
         for column in 0..columns {
-            let place = self.place(column);
+            let place = place_of(column);
             let is_null = place.is_null(&self.data, index);
             if is_null {
                 out[nulls + column / 8] |= 1 << (column % 8);
@@ -544,7 +550,7 @@ impl Columns {
         if is_elsewhere_any {
             let mut at = fixed;
             for column in 0..columns {
-                let place = self.place(column);
+                let place = place_of(column);
                 let cell = &mut out[at..at + place.kind.fixed_bytes()];
                 if place.kind == Kind::Number && is_elsewhere(cell) {
                     move_pointers(cell, var_bytes);
@@ -554,7 +560,7 @@ impl Columns {
         }
         let tail = usize::from(self.flags & HAS_TAIL != 0);
         for column in (0..columns).chain(self.columns()..self.columns() + tail) {
-            let place = self.place(column);
+            let place = place_of(column);
             if place.kind == Kind::Var && place.coding != Coding::Nothing {
                 out.extend_from_slice(self.var_cell(&place, index));
             }
@@ -579,13 +585,18 @@ impl Columns {
 
     /// The same entries as a block of entries.
     pub fn to_entries(&self) -> Result<Block, String> {
+        let places = self.columns() + usize::from(self.flags & HAS_TAIL != 0);
+        let places: Vec<Place> = (0..places).map(|column| self.place(column)).collect();
         let mut entries = BlockBuilder::default();
         let mut row = Vec::new();
-        for index in 0..self.len() {
+        for index in 0..self.count() {
             let key = key_of(self.prefix, self.slot(index));
             row.clear();
-            let value = (!self.is_deleted(index)).then(|| self.put_row(index, &mut row)).map(|()| &row[..]);
-            entries.add(&key, self.seq(index), value);
+            let is_deleted = self.is_deleted(index);
+            if !is_deleted {
+                self.put_row_of(|column| places[column], index, &mut row);
+            }
+            entries.add(&key, self.seq(index), (!is_deleted).then_some(&row));
         }
         Block::parse(entries.finish().into())
     }
@@ -653,7 +664,7 @@ impl Columns {
         if place.coding == Coding::Nothing {
             return &[];
         }
-        let bytes = place.data + place.width * self.len();
+        let bytes = place.data + place.width * self.count();
         let end = packed(&self.data, place.data, place.width, index) as usize;
         &self.data[bytes + self.var_start(place, index)..bytes + end]
     }

@@ -112,15 +112,17 @@ fn block() -> impl Strategy<Value = (Vec<Kind>, Entries)> {
     })
 }
 
-/// The entries as they come into a builder.
-fn written(kinds: &[Kind], entries: &Entries) -> Vec<(Vec<u8>, u64, Option<Vec<u8>>)> {
+/// Key, sequence number and value of an entry as it comes into a builder.
+type Written = (Vec<u8>, u64, Option<Vec<u8>>);
+
+fn written(kinds: &[Kind], entries: &Entries) -> Vec<Written> {
     let entry = |((slot, seq), cells): (&(u32, std::cmp::Reverse<u64>), &Option<Cells>)| {
         (key_of(PREFIX, *slot).to_vec(), seq.0, cells.as_ref().map(|cells| row_of(kinds, cells)))
     };
     entries.iter().map(entry).collect()
 }
 
-fn encoded(kinds: &[Kind], written: &[(Vec<u8>, u64, Option<Vec<u8>>)]) -> Option<Vec<u8>> {
+fn encoded(kinds: &[Kind], written: &[Written]) -> Option<Vec<u8>> {
     let refs =
         written.iter().map(|(key, seq, value)| EntryRef { key, seq: Seq(*seq), value: value.as_deref() });
     encode(refs, &Shape::new(PREFIX, kinds.to_vec()))
@@ -144,7 +146,7 @@ fn every_entry_comes_back_as_it_was_written() {
         let written = written(kinds, entries);
         let block = Columns::parse(encoded(kinds, &written).expect("rows").into());
         let block = block.map_err(TestCaseError::fail)?;
-        prop_assert_eq!(block.len(), written.len());
+        prop_assert_eq!(block.count(), written.len());
         let as_entries = block.to_entries().map_err(TestCaseError::fail)?;
         for (index, (key, seq, value)) in written.iter().enumerate() {
             let entry = as_entries.entry_ref(index);
@@ -230,7 +232,7 @@ fn columns_are_gathered_as_cell_by_cell() {
 /// Reads all there is of a block; whatever it is, nothing is outside of it.
 fn read_all(block: &Columns) {
     let mut row = Vec::new();
-    for index in 0..block.len().min(200) {
+    for index in 0..block.count().min(200) {
         row.clear();
         block.put_row(index, &mut row);
         block.find(block.slot(index), block.seq(index));
@@ -239,11 +241,11 @@ fn read_all(block: &Columns) {
         let kind = block.kind(column);
         let mut cells = Column::new(kind, 0);
         // A number may be nowhere, which is an error.
-        let _ = cells.push_entries(block, column, 0..block.len().min(200));
+        let _ = cells.push_entries(block, column, 0..block.count().min(200));
         block.describe(column);
     }
     block.seek(&[PREFIX, 0, 0, 1], Seq(5));
-    if block.len() < 200 {
+    if block.count() < 200 {
         let _ = block.to_entries();
     }
 }
