@@ -38,7 +38,7 @@ use crate::functions::cells::{Cell, check_same_dimensions, read};
 use crate::index::recall::Advice;
 use crate::index::strategy::Shape;
 use crate::index::{Finder, Found, Probes, Request, Rows, Strategy, search};
-use crate::storage::{Row, Rows};
+use crate::storage::{self, Row};
 use crate::table::bindings::{Bindings, Execution};
 use crate::table::columns::Decoder;
 use crate::table::explained::Explained;
@@ -435,7 +435,7 @@ impl KnnScanExec {
         let stored: Vec<usize> =
             self.columns.iter().copied().filter(|column| *column != self.distance).collect();
         let mut distances = Float64Builder::with_capacity(answers.len());
-        let mut rows = Rows::default();
+        let mut rows = storage::Rows::default();
         for answer in answers {
             distances.append_option(answer.distance);
             rows.push(answer.slot, answer.row.clone());
@@ -745,7 +745,7 @@ impl<'a> Search<'a> {
 
     fn passing(&self, filter: &Filter, answers: Vec<Answer>) -> crate::error::Result<Vec<Answer>> {
         let decoder = Decoder::new(Arc::clone(&self.snapshot), filter.columns())?;
-        let mut rows = Rows::default();
+        let mut rows = storage::Rows::default();
         answers.iter().for_each(|answer| rows.push(answer.slot, answer.row.clone()));
         let mask = filter.test(&decoder, &rows)?;
         let Some(mask) = mask else { return Ok(answers) };
