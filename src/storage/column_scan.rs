@@ -124,18 +124,17 @@ impl ColumnScan {
             // An older version.
         } else if bound.is_none_or(|bound| slot < bound)
             && let Part::Level(level) = &mut cursor.part
-            && let Some((block, table)) = level.columns()
+            && let Level { table: Some(table), block: Some(DataBlock::Columns(block)), at, .. } = level
         {
             let snapshot = table.stored_seq(self.snapshot);
             let end = bound.map_or(block.count(), |bound| block.before(bound));
-            let at = level.at;
             if block.is_plain(snapshot) {
-                let end = end.min(at + wanted - rows.len());
-                rows.push_entries(&block, at..end);
+                let end = end.min(*at + wanted - rows.len());
+                rows.push_entries(block, *at..end);
                 self.decided = Some(block.slot(end - 1));
-                level.at = end - 1;
+                *at = end - 1;
             } else {
-                level.at = versions(&block, at..end, snapshot, &mut self.decided, wanted, rows) - 1;
+                *at = versions(block, *at..end, snapshot, &mut self.decided, wanted, rows) - 1;
             }
         } else {
             let is_visible = cursor.head.is_some_and(|(_, seq)| seq <= self.snapshot || cursor.is_own());
@@ -221,14 +220,6 @@ impl Cursor {
 }
 
 impl Level {
-    /// The block of columns it stands in, and its table.
-    fn columns(&self) -> Option<(Columns, &Arc<Table>)> {
-        match &self.block {
-            Some(DataBlock::Columns(block)) => Some((block.clone(), self.table.as_ref()?)),
-            _ => None,
-        }
-    }
-
     /// Goes to the next entry and tells its slot and sequence number; `None` at the end.
     fn step(&mut self, prefix: u8, is_begin: bool) -> Result<Option<(u32, Seq)>> {
         if !is_begin {

@@ -201,3 +201,57 @@ fn values(column: &Column, ty: &Type, rows: usize) -> Result<ArrayRef> {
     })?;
     Ok(builder.finish())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::{Row, Slice};
+    use crate::table::Layout;
+    use crate::types::text;
+
+    /// Arrays whose buffers are the cells' are those that are built value by value.
+    #[test]
+    fn arrays_of_cells_are_those_of_values() {
+        let texts = [
+            (Type::Bool, ["t", "f"]),
+            (Type::Int2, ["-2", "7"]),
+            (Type::Int4, ["2000000000", "-1"]),
+            (Type::Int8, ["-9", "9000000000000"]),
+            (Type::Oid, ["4000000000", "1"]),
+            (Type::Float4, ["0.1", "NaN"]),
+            (Type::Float8, ["-Infinity", "2.5"]),
+            (Type::Money, ["$1.25", "-$3.00"]),
+            (Type::Date, ["1999-12-31", "infinity"]),
+            (Type::Time(None), ["23:59:59.999999", "00:00"]),
+            (Type::Timestamp(None), ["2024-02-29 12:00:00.5", "-infinity"]),
+            (Type::Timestamptz(None), ["2024-02-29 12:00:00+02", "1969-01-01 00:00+00"]),
+            (Type::Interval(None), ["1 year 2 mons 3 days 04:05:06.7", "-1 day"]),
+            (Type::Uuid, ["a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "00000000-0000-0000-0000-000000000001"]),
+            (Type::Numeric(Some((6, 2))), ["1234.50", "-1"]),
+            (Type::Numeric(None), ["12345678901234567890.125", "NaN"]),
+            (Type::Text, ["kept · för alle", ""]),
+            (Type::Bpchar(Some(5)), ["five ", "x"]),
+            (Type::Bytea, ["\\x00ff10", "\\x"]),
+            (Type::Json, ["{\"a\" : [1,  2]}", "1"]),
+            (Type::Jsonb, ["{\"a\": [1, 2.50, null]}", "[]"]),
+            (Type::Array(Box::new(Type::Text)), ["{a,NULL,\"b c\"}", "{}"]),
+        ];
+        for (ty, texts) in texts {
+            let layout = Layout::new(std::slice::from_ref(&ty));
+            let [first, second] = texts.map(|found| text::parse(&ty, found).expect("a value of the type"));
+            let both = [first.clone(), Value::Null, second.clone(), first];
+            for values in [&both[..], &both[2..]] {
+                let (mut rows, mut expected) = (Rows::default(), Builder::new(&ty, values.len()));
+                for (slot, value) in values.iter().enumerate() {
+                    let mut row = Vec::new();
+                    layout.encode(std::slice::from_ref(value), &mut row).expect("a row");
+                    rows.push(slot as u32, Row::Bytes(Slice::copy_of(&row)));
+                    expected.append(value).expect("a cell");
+                }
+                let found = array(layout.gather(&rows, 0).expect("cells"), &ty).expect("an array");
+                assert_eq!(found.data_type(), &data_type(&ty), "{ty:?}");
+                assert_eq!(&found, &expected.finish(), "{ty:?}");
+            }
+        }
+    }
+}
