@@ -202,11 +202,21 @@ pub struct BlockBuilder {
 
 impl BlockBuilder {
     pub fn add(&mut self, key: &[u8], seq: Seq, value: Option<&[u8]>) {
+        self.begin(key, seq.0 | if value.is_none() { DELETED } else { 0 });
+        self.data.extend_from_slice(value.unwrap_or_default());
+    }
+
+    /// [`BlockBuilder::add`] of a value that is appended in its place.
+    pub fn add_with(&mut self, key: &[u8], seq: Seq, put_value: impl FnOnce(&mut Vec<u8>)) {
+        self.begin(key, seq.0);
+        put_value(&mut self.data);
+    }
+
+    fn begin(&mut self, key: &[u8], word: u64) {
         put_u32(&mut self.directory, self.data.len() as u32);
         self.data.extend_from_slice(key);
         put_u32(&mut self.directory, self.data.len() as u32);
-        put_u64(&mut self.directory, seq.0 | if value.is_none() { DELETED } else { 0 });
-        self.data.extend_from_slice(value.unwrap_or_default());
+        put_u64(&mut self.directory, word);
         self.count += 1;
     }
 

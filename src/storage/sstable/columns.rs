@@ -32,7 +32,7 @@ use std::sync::Arc;
 use super::block::{Block, BlockBuilder, SEQ_MAX};
 use crate::log::Seq;
 use crate::storage::cells::Bits;
-use crate::storage::shape::{Kind, NUMBER_BYTES, is_elsewhere, key_of, move_pointers, pointers};
+use crate::storage::shape::{ELSEWHERE, Kind, NUMBER_BYTES, is_elsewhere, key_of, move_pointers, pointers};
 use crate::storage::slice::Slice;
 
 pub use encode::encode;
@@ -432,12 +432,9 @@ impl Columns {
                     &self.data[place.data + entries.start * width..place.data + entries.end * width],
                 );
             }
-            _ => entries.for_each(|index| {
-                let start = out.len();
-                out.resize(start + width, 0);
-                if !place.is_null(&self.data, index) {
-                    self.fixed_cell(&place, index, &mut out[start..]);
-                }
+            _ => entries.for_each(|index| match place.is_null(&self.data, index) {
+                true => out.resize(out.len() + width, 0),
+                false => self.put_fixed_cell(&place, index, out),
             }),
         }
     }
@@ -510,21 +507,20 @@ impl Columns {
 
     /// Appends an entry's row as it was written.
     pub fn put_row(&self, index: usize, out: &mut Vec<u8>) {
-        self.put_row_of(|column| self.place(column), index, out);
+        self.put_row_of((0..self.places()).map(|column| self.place(column)), index, out);
     }
 
-    /// [`Columns::put_row`], given what the directory says.
+    /// [`Columns::put_row`], given all of the directory.
     #[inline]
-    fn put_row_of(&self, place_of: impl Fn(usize) -> Place, index: usize, out: &mut Vec<u8>) {
+    fn put_row_of(&self, places: impl Iterator<Item = Place> + Clone, index: usize, out: &mut Vec<u8>) {
         let columns = self.columns_of(index);
         out.extend_from_slice(&(columns as u16).to_le_bytes());
         let nulls = out.len();
         out.resize(nulls + columns.div_ceil(8), 0);
         let fixed = out.len();
         let mut var_bytes = 0u32;
-        let mut is_elsewhere_any = false;
-        for column in 0..columns {
-            let place = place_of(column);
+        let mut has_pointers = false;
+        for (column, place) in places.clone().take(columns).enumerate() {
             let is_null = place.is_null(&self.data, index);
             if is_null {
                 out[nulls + column / 8] |= 1 << (column % 8);
@@ -537,20 +533,18 @@ impl Columns {
                     }
                     out.extend_from_slice(&var_bytes.to_le_bytes());
                 }
+                Kind::Fixed(_) | Kind::Number if is_null => {
+                    out.resize(out.len() + place.kind.fixed_bytes(), 0);
+                }
                 Kind::Fixed(_) | Kind::Number => {
-                    let start = out.len();
-                    out.resize(start + place.kind.fixed_bytes(), 0);
-                    if !is_null {
-                        self.fixed_cell(&place, index, &mut out[start..]);
-                        is_elsewhere_any |= place.kind == Kind::Number && is_elsewhere(&out[start..]);
-                    }
+                    self.put_fixed_cell(&place, index, out);
+                    has_pointers |= place.kind == Kind::Number && out.last() == Some(&ELSEWHERE);
                 }
             }
         }
-        if is_elsewhere_any {
+        if has_pointers {
             let mut at = fixed;
-            for column in 0..columns {
-                let place = place_of(column);
+            for place in places.clone().take(columns) {
                 let cell = &mut out[at..at + place.kind.fixed_bytes()];
                 if place.kind == Kind::Number && is_elsewhere(cell) {
                     move_pointers(cell, var_bytes);
@@ -558,10 +552,9 @@ impl Columns {
                 at += place.kind.fixed_bytes();
             }
         }
-        let tail = usize::from(self.flags & HAS_TAIL != 0);
-        for column in (0..columns).chain(self.columns()..self.columns() + tail) {
-            let place = place_of(column);
-            if place.kind == Kind::Var && place.coding != Coding::Nothing {
+        let is_of_row = |column: usize| column < columns || column == self.columns();
+        for (column, place) in places.enumerate() {
+            if place.kind == Kind::Var && is_of_row(column) {
                 out.extend_from_slice(self.var_cell(&place, index));
             }
         }
@@ -585,18 +578,16 @@ impl Columns {
 
     /// The same entries as a block of entries.
     pub fn to_entries(&self) -> Result<Block, String> {
-        let places = self.columns() + usize::from(self.flags & HAS_TAIL != 0);
-        let places: Vec<Place> = (0..places).map(|column| self.place(column)).collect();
+        let places: Vec<Place> = (0..self.places()).map(|column| self.place(column)).collect();
         let mut entries = BlockBuilder::default();
-        let mut row = Vec::new();
         for index in 0..self.count() {
             let key = key_of(self.prefix, self.slot(index));
-            row.clear();
-            let is_deleted = self.is_deleted(index);
-            if !is_deleted {
-                self.put_row_of(|column| places[column], index, &mut row);
+            if self.is_deleted(index) {
+                entries.add(&key, self.seq(index), None);
+            } else {
+                let put_row = |out: &mut Vec<u8>| self.put_row_of(places.iter().copied(), index, out);
+                entries.add_with(&key, self.seq(index), put_row);
             }
-            entries.add(&key, self.seq(index), (!is_deleted).then_some(&row));
         }
         Block::parse(entries.finish().into())
     }
@@ -621,6 +612,11 @@ impl Columns {
         format!("{kind}, {coding}, {nulls}, {} bytes at {}", place.end - place.data, place.data)
     }
 
+    /// Entries of the directory.
+    fn places(&self) -> usize {
+        self.columns() + usize::from(self.flags & HAS_TAIL != 0)
+    }
+
     #[inline]
     fn place(&self, column: usize) -> Place {
         let at = HEADER_BYTES + column * DIRECTORY_ENTRY;
@@ -632,21 +628,21 @@ impl Columns {
         i64::from_le_bytes(self.data[place.data..place.data + 8].try_into().expect("eight bytes"))
     }
 
-    /// Writes the cell of a fixed width, which is not NULL.
+    /// Appends the cell of a fixed width, which is not NULL.
     #[inline]
-    fn fixed_cell(&self, place: &Place, index: usize, cell: &mut [u8]) {
-        let width = cell.len();
+    fn put_fixed_cell(&self, place: &Place, index: usize, out: &mut Vec<u8>) {
+        let width = place.kind.fixed_bytes();
         match place.coding {
             Coding::Nothing => {}
             Coding::Plain => {
                 let at = place.data + index * width;
-                cell.copy_from_slice(&self.data[at..at + width]);
+                out.extend_from_slice(&self.data[at..at + width]);
             }
-            Coding::Same => cell.copy_from_slice(&self.data[place.data..place.data + width]),
+            Coding::Same => out.extend_from_slice(&self.data[place.data..place.data + width]),
             Coding::Above => {
                 let above = packed(&self.data, place.data + 8, place.width, index);
                 let value = self.least(place).wrapping_add(above as i64);
-                cell.copy_from_slice(&value.to_le_bytes()[..width]);
+                out.extend_from_slice(&value.to_le_bytes()[..width]);
             }
         }
     }
