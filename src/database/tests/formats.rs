@@ -188,6 +188,9 @@ fn tell(path: &Path) -> String {
     let right = match kind {
         "log" => has("log segment") && (has("commit of transaction") || has("no record")),
         "piece" => has("piece of the log, positions ") && has("commit of transaction"),
+        "sst" if has(" entries of 3 columns") => {
+            has("  column 0: 8 bytes, ") && has("  column 2: outside, plain")
+        }
         "sst" => has("sorted table") && has(" entries") && lines.len() > 5,
         "vec" if has("sparsevec(5)") => has("0: Place") && has("1: NULL"),
         "vec" => has("vector(3)") && has("[42.0, 1.0, -1.0]"),
