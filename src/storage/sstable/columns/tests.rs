@@ -1,3 +1,5 @@
+//! Blocks of random rows against a naive writer and reader of them, and every bit of some blocks turned over.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
