@@ -6,11 +6,15 @@
 //! Rows look like a table's: key = one byte and a slot, value = a row of some 150 bytes of text. Each read's
 //! answer is checked. Times are wall clock, medians of rounds where one round is short.
 
+#[path = "common/mod.rs"]
+mod common;
+
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use common::{micros, random};
 use hither::fs::DiskFs;
 use hither::log::{Position, Seq, StorageId};
 use hither::storage::{Checkpoint, Options, Store, Tree};
@@ -54,12 +58,6 @@ fn row(slot: u32) -> Vec<u8> {
     let words = (0..20).map(|_| WORDS[random(&mut state) as usize % 16]);
     let text = words.collect::<Vec<_>>().join(" ");
     format!("{slot:08}{text}").into_bytes()
-}
-
-fn random(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    (mixed ^ (mixed >> 27)) >> 16
 }
 
 fn report(what: &str, took: Duration, count: u64, unit: &str) {
@@ -143,10 +141,6 @@ fn gets(what: &str, tree: &Tree, rows: u32) {
     rounds.sort();
     let (median, p99) = (rounds[rounds.len() / 2], rounds[rounds.len() * 99 / 100]);
     println!("get 10 random rows, {what:<24}{:>10.3} us median, {:.3} us p99", micros(median), micros(p99));
-}
-
-fn micros(time: Duration) -> f64 {
-    time.as_nanos() as f64 / 1000.0
 }
 
 fn scans(tree: &Tree, rows: u32) {
