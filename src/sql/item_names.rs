@@ -17,7 +17,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use crate::planner::names;
 use crate::sql::rewrite::{bare_text, folded, is_column, name_of};
-use crate::sql::trees::unnested;
+use crate::sql::trees::lone_name;
 use crate::sql::visit;
 
 fn numbered(name: &str, position: usize) -> Ident {
@@ -36,7 +36,9 @@ pub fn name_outer_columns(query: &mut Query) {
 
 fn name_where(query: &mut Query, is_named: impl Fn(&Expr) -> bool) {
     let sorted_by: Vec<String> = match query.order_by.as_ref().map(|order| &order.kind) {
-        Some(OrderByKind::Expressions(keys)) => keys.iter().filter_map(|key| name_alone(&key.expr)).collect(),
+        Some(OrderByKind::Expressions(keys)) => {
+            keys.iter().filter_map(|key| lone_name(&key.expr)).map(folded).collect()
+        }
         _ => Vec::new(),
     };
     let mut body = query.body.as_mut();
@@ -77,13 +79,6 @@ fn name_where(query: &mut Query, is_named: impl Fn(&Expr) -> bool) {
         }
         let alias = if is_only { Ident::with_quote('"', name) } else { numbered(name, position) };
         *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
-    }
-}
-
-fn name_alone(expr: &Expr) -> Option<String> {
-    match unnested(expr) {
-        Expr::Identifier(name) => Some(folded(name)),
-        _ => None,
     }
 }
 

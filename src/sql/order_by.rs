@@ -26,11 +26,11 @@ use datafusion::sql::sqlparser::ast::{
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::aggregates::has_aggregate;
-use crate::sql::group_names::{canonical, spell_groups};
+use crate::sql::group_names::{loose, spell_groups};
 use crate::sql::known::{Known, quoted};
 use crate::sql::rewrite::{folded, function_call, has_subquery, is_column, name_of, plain_name};
 use crate::sql::set_functions::is_array_of_set;
-use crate::sql::trees::{alias_of, derived, number, place, query_from, query_of, unnested};
+use crate::sql::trees::{alias_of, derived, lone_name, number, place, query_from, query_of, unnested};
 use crate::sql::visit;
 use crate::sql::volatile;
 
@@ -66,7 +66,7 @@ pub fn settle(query: &mut Query, known: &Known, hidden: &[String]) -> Result<()>
 
 /// A name in brackets is a name alone.
 fn open_name(key: &mut Expr) {
-    if let Expr::Identifier(name) = unnested(key) {
+    if let Some(name) = lone_name(key) {
         *key = Expr::Identifier(name.clone());
     }
 }
@@ -97,28 +97,13 @@ fn check_names(query: &Query) -> Result<()> {
 /// Whether two items are known to be different: not where one of them has the name of a table and the other has not, nor by
 /// letters' case or a cast.
 fn differ(one: &Expr, other: &Expr) -> bool {
-    let bare = |expr: &Expr| {
-        let mut bare = expr.clone();
-        let _ = visit::expressions_mut(&mut bare, |part| {
-            while let Expr::Cast { expr: inner, .. } = part {
-                *part = std::mem::replace(&mut **inner, number(0));
-            }
-            if let Expr::CompoundIdentifier(parts) = part
-                && let Some(last) = parts.pop()
-            {
-                *part = Expr::Identifier(last);
-            }
-            ControlFlow::<()>::Continue(())
-        });
-        canonical(&bare).to_lowercase()
-    };
     let whole = |expr: &Expr| match bare_column(expr) {
         Some(Expr::CompoundIdentifier(parts)) => Some(parts.iter().map(folded).collect::<Vec<_>>()),
         _ => None,
     };
     match (whole(one), whole(other)) {
         (Some(one), Some(other)) if one.len() == other.len() => one != other,
-        _ => bare(one) != bare(other),
+        _ => loose(one) != loose(other),
     }
 }
 
@@ -138,6 +123,11 @@ fn item(item: &SelectItem) -> Option<(&Expr, String)> {
         SelectItem::ExprWithAlias { expr, alias } => Some((expr, folded(alias))),
         _ => None,
     }
+}
+
+/// All items; `None` with a `*`, of which it is not known here what it stands for.
+fn items_of(select: &ast::Select) -> Option<Vec<(Expr, String)>> {
+    select.projection.iter().map(|one| item(one).map(|(expr, name)| (expr.clone(), name))).collect()
 }
 
 /// `SELECT count(*) ... ORDER BY count`: names that PostgreSQL gives to items, as their numbers.
@@ -293,9 +283,7 @@ fn sort_above(query: &mut Query) {
         Some(_) => return,
         None => &[],
     };
-    let items: Option<Vec<(Expr, String)>> =
-        select.projection.iter().map(|one| item(one).map(|(expr, name)| (expr.clone(), name))).collect();
-    let Some(items) = items else { return };
+    let Some(items) = items_of(select) else { return };
     let keys: Vec<Key> = order.iter().map(|key| key_of(&key.expr, &items)).collect();
     let by_others = keys.iter().any(|key| matches!(key, Key::Other(_)));
     let is_needed = match by_others {
@@ -334,10 +322,7 @@ fn sort_by_hidden(query: &mut Query, known: &Known, hidden: &[String]) {
     if hiding.is_empty() || !of_hidden.contains(&true) || order.iter().any(is_no_place) {
         return;
     }
-    let items: Option<Vec<(Expr, String)>> =
-        select.projection.iter().map(|one| item(one).map(|(expr, name)| (expr.clone(), name))).collect();
-    // What `*` stands for is not known here.
-    let Some(items) = items else { return };
+    let Some(items) = items_of(select) else { return };
     let keys: Vec<Key> = order.iter().map(|key| key_of(&key.expr, &items)).collect();
     let is_beside = |(key, hidden): (&Key, &bool)| *hidden && matches!(key, Key::Other(_));
     if keys.iter().zip(&of_hidden).any(is_beside) {
@@ -359,12 +344,10 @@ fn sort_by_hidden(query: &mut Query, known: &Known, hidden: &[String]) {
 fn hiding_name(item: &SelectItem) -> Option<String> {
     let SelectItem::ExprWithAlias { expr, alias } = item else { return None };
     let name = folded(alias);
-    let column = match unnested(expr) {
-        Expr::Identifier(column) => Some(folded(column)),
-        Expr::CompoundIdentifier(parts) => parts.last().map(folded),
-        _ => None,
-    };
-    (column.as_ref() != Some(&name)).then_some(name)
+    let inner = unnested(expr);
+    // A cast of it is called so as well, and another value.
+    let is_itself = !matches!(inner, Expr::Cast { .. }) && is_column(inner) && name_of(inner) == name;
+    (!is_itself).then_some(name)
 }
 
 /// Puts a query around a select: it sorts by what the select computes, `numbers` after the keys, and shows the items.
