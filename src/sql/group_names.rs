@@ -281,14 +281,34 @@ pub fn loose(expr: &Expr) -> String {
         if let Expr::Cast { expr: inner, .. } = part {
             *part = std::mem::replace(&mut **inner, Expr::value(Value::Null));
         }
-        if let Expr::CompoundIdentifier(parts) = part
-            && let Some(last) = parts.pop()
-        {
-            *part = Expr::Identifier(last);
-        }
+        forget_table(part);
         put_in_brackets(part);
     });
     text.to_lowercase()
+}
+
+/// Whether two expressions are written alike, as far as both say of which tables their columns are.
+pub fn is_same(one: &Expr, other: &Expr) -> bool {
+    let unqualified = |expr: &Expr| {
+        written(expr, |part| {
+            forget_table(part);
+            match part {
+                Expr::Cast { kind, .. } => *kind = CastKind::DoubleColon,
+                other => put_in_brackets(other),
+            }
+        })
+    };
+    let (ours, theirs) = (canonical(one), canonical(other));
+    let (bare, other_bare) = (unqualified(one), unqualified(other));
+    ours == theirs || bare == other_bare && (ours == bare || theirs == other_bare)
+}
+
+fn forget_table(part: &mut Expr) {
+    if let Expr::CompoundIdentifier(parts) = part
+        && let Some(last) = parts.pop()
+    {
+        *part = Expr::Identifier(last);
+    }
 }
 
 /// Unless it is clear where it ends, as of names, values and calls.
