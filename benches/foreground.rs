@@ -8,13 +8,17 @@
 //! key, at fixed times too. Checkpoints come often, so that level 0 fills and merges as it does in an hour. Rounds with and
 //! without the bound alternate, each on a database of its own; the figures are medians of the rounds' quantiles.
 
+#[path = "common/mod.rs"]
+mod common;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use common::{done, median, random};
 use hither::catalog::{Column, Constraint, ConstraintKind, Oid, Table};
-use hither::database::{Database, Isolation, LockOutcome, OnConflict, Options, RowUpdate, Stop};
+use hither::database::{Database, Isolation, LockOutcome, OnConflict, Options, RowUpdate};
 use hither::fs::DiskFs;
 use hither::types::{Type, Value};
 
@@ -274,24 +278,4 @@ fn row(id: usize, seed: u64) -> Vec<Value> {
         body.push(' ');
     }
     vec![Value::Int8(id as i64), Value::Text(body.as_str().into())]
-}
-
-fn random(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    (mixed ^ (mixed >> 27)) >> 16
-}
-
-fn done<T>(outcome: Result<T, Stop>) -> T {
-    match outcome {
-        Ok(value) => value,
-        Err(Stop::Error(error)) => panic!("{error}"),
-        Err(Stop::Wait(_)) => panic!("nobody else writes these keys"),
-    }
-}
-
-fn median(times: impl Iterator<Item = Duration>) -> Duration {
-    let mut times: Vec<Duration> = times.collect();
-    times.sort_unstable();
-    times[times.len() / 2]
 }

@@ -6,13 +6,17 @@
 //! A row has a key and five columns with a metadata index: 64 texts, random float8 and int4, ascending timestamptz, bool.
 //! Every open is followed by a count of what one text and one range select, which has to be the same each time.
 
+#[path = "common/mod.rs"]
+mod common;
+
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use common::done;
 use hither::catalog::{Column, Constraint, ConstraintKind, Oid, Table};
-use hither::database::{Database, Isolation, OnConflict, Options, RowUpdate, Stop};
+use hither::database::{Database, Isolation, OnConflict, Options, RowUpdate};
 use hither::fs::DiskFs;
 use hither::index::bitmap::Predicate;
 use hither::types::{Type, Value};
@@ -69,14 +73,6 @@ fn main() {
     drop(database);
     let found = timed("open from files", || open(true), table);
     assert_eq!(found, expected);
-}
-
-fn done<T>(outcome: Result<T, Stop>) -> T {
-    match outcome {
-        Ok(value) => value,
-        Err(Stop::Error(error)) => panic!("{error}"),
-        Err(Stop::Wait(_)) => panic!("nobody else is there to wait for"),
-    }
 }
 
 fn create(database: &Arc<Database>) -> Oid {

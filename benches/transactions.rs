@@ -6,13 +6,17 @@
 //! The folder (a temporary one by default) decides which disk is measured. Each part checks what it wrote before it
 //! reports a time.
 
+#[path = "common/mod.rs"]
+mod common;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use common::{done, median, micros};
 use hither::catalog::{Column, Constraint, ConstraintKind, HnswOptions, Index, IndexMethod, IndexMetric};
 use hither::catalog::{Oid, Table};
-use hither::database::{Database, Isolation, OnConflict, Options, Stop};
+use hither::database::{Database, Isolation, OnConflict, Options};
 use hither::fs::{DiskFs, Fs, OpenMode};
 use hither::types::{Type, Value};
 
@@ -206,22 +210,4 @@ fn count(database: &Arc<Database>, table: Oid) -> u64 {
     let mut txn = database.begin(Isolation::ReadCommitted);
     txn.start_statement();
     txn.snapshot(table).and_then(|snapshot| snapshot.row_count()).expect("a count")
-}
-
-fn done<T>(outcome: Result<T, Stop>) -> T {
-    match outcome {
-        Ok(value) => value,
-        Err(Stop::Error(error)) => panic!("{error}"),
-        Err(Stop::Wait(_)) => panic!("nobody else writes these keys"),
-    }
-}
-
-fn median(times: impl Iterator<Item = Duration>) -> Duration {
-    let mut times: Vec<Duration> = times.collect();
-    times.sort_unstable();
-    times[times.len() / 2]
-}
-
-fn micros(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e6
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   budget  1/8  block cache        decoded blocks of sorted tables; the least used go
-//!           1/8  memtables          rows not flushed yet; beyond, writers wait for a flush
+//!           1/8  memtables          rows not flushed yet; beyond, writers wait, at twice as much for a flush
 //!           1/4  graphs             links and codes; beyond, they lie in files (index/room.rs)
 //!           1/4  queries            sorts, joins and aggregates; beyond, they spill, or end with 53200
 //!           1/4  everything else    metadata indexes, filters and indexes of sorted tables, transactions, sessions,

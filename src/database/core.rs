@@ -187,6 +187,7 @@ impl Core {
     }
 
     /// Bytes of log that recovery would replay.
+    #[cfg(test)]
     pub fn log_lag(&self) -> u64 {
         self.log.end().0.saturating_sub(self.checkpoint.load(Ordering::Relaxed))
     }

@@ -68,19 +68,9 @@ fn go_back(core: &Core, work: &mut Work, savepoint: &Savepoint, catalog: &Catalo
     if work.edits.len() > savepoint.edits {
         let opposite = opposite(&work.edits[savepoint.edits..], catalog);
         // Only the chunks that were written before belong before the opposite edits.
-        for (storage, writer) in &mut work.writers {
-            let changes = writer.take_chunk();
-            if !changes.is_empty() {
-                let storage = *storage;
-                let record = |txn| Record::Data { txn, storage, changes: &changes };
-                if let Err(refused) = core.append_for(work.txn, work.session, record) {
-                    writer.put_back_chunk(changes);
-                    return Err(refused);
-                }
-            }
-        }
+        work.log_chunks(core, 1)?;
         let edits = Edit::encode_list(&opposite);
-        core.append_for(work.txn, work.session, |txn| Record::Catalog { txn, edits: &edits })?;
+        work.append(core, |txn| Record::Catalog { txn, edits: &edits })?;
         forget_definitions(core, work, savepoint, catalog);
     }
     Ok(())

@@ -632,21 +632,7 @@ impl Transaction {
 
     /// Hands chunks of this many bytes and more to the log.
     pub(super) fn log_chunks(&mut self, bytes_min: usize) -> Result<()> {
-        let Some(work) = &mut self.work else { return Ok(()) };
-        let full = work.writers.iter_mut().filter(|(_, writer)| writer.chunk_bytes() >= bytes_min.max(1));
-        for (storage, writer) in full {
-            let changes = writer.take_chunk();
-            let storage = *storage;
-            let record = |txn| Record::Data { txn, storage, changes: &changes };
-            if let Err(refused) = self.core.append_for(work.txn, work.session, record) {
-                // After ROLLBACK TO the transaction goes on, with the rows from before the savepoint that are in it.
-                writer.put_back_chunk(changes);
-                return Err(refused);
-            }
-            writer.reuse_chunk(changes);
-            work.logged = true;
-        }
-        Ok(())
+        self.work.as_mut().map_or(Ok(()), |work| work.log_chunks(&self.core, bytes_min))
     }
 
     /// Logs edits and goes on with them.
@@ -658,10 +644,9 @@ impl Transaction {
         let core = self.core.clone();
         let work = self.work();
         let list = Edit::encode_list(edits);
-        core.append_for(work.txn, work.session, |txn| Record::Catalog { txn, edits: &list })?;
+        work.append(&core, |txn| Record::Catalog { txn, edits: &list })?;
         let catalog = Arc::new(self.catalog.apply(edits));
         let work = self.work();
-        work.logged = true;
         work.stage(&core, edits, &catalog)?;
         self.catalog = catalog;
         Ok(())

@@ -29,7 +29,7 @@ use parking_lot::Mutex;
 use crate::database::Database;
 use crate::database::core::Core;
 use crate::error::{Error, Result};
-use crate::log::{Position, Record, StorageId, TxnId};
+use crate::log::{Position, Record, TxnId};
 
 /// When open transactions are carried on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,12 +132,6 @@ impl Open {
     }
 }
 
-/// A record that is carried on.
-enum Carried {
-    Data(StorageId, Vec<u8>),
-    Catalog(Vec<u8>),
-}
-
 impl Core {
     /// Appends a record of a transaction that has not committed yet, under the number that it is handed.
     pub fn append_for<'r>(
@@ -198,22 +192,19 @@ impl Core {
     fn append_again(&self, from: Position, numbers: &HashMap<TxnId, TxnId>) -> Result<Option<Position>> {
         let mut found = Vec::new();
         self.log.replay(from, &mut |_, record| {
+            let (txn, storage, bytes) = match record {
+                Record::Data { txn, storage, changes } => (txn, Some(storage), changes),
+                Record::Catalog { txn, edits } => (txn, None, edits),
+                _ => return Ok(()),
+            };
             // The log of others is read and not copied.
-            let (Record::Data { txn, .. } | Record::Catalog { txn, .. }) = &record else { return Ok(()) };
-            let Some(&number) = numbers.get(txn) else { return Ok(()) };
-            match record {
-                Record::Data { storage, changes, .. } => {
-                    found.push((number, Carried::Data(storage, changes.to_vec())));
-                }
-                Record::Catalog { edits, .. } => found.push((number, Carried::Catalog(edits.to_vec()))),
-                _ => {}
-            }
+            found.extend(numbers.get(&txn).map(|number| (*number, storage, bytes.to_vec())));
             Ok(())
         })?;
         let aborted = numbers.keys().map(|txn| Record::Abort { txn: *txn });
-        let again = found.iter().map(|(txn, carried)| match carried {
-            Carried::Data(storage, changes) => Record::Data { txn: *txn, storage: *storage, changes },
-            Carried::Catalog(edits) => Record::Catalog { txn: *txn, edits },
+        let again = found.iter().map(|(txn, storage, bytes)| match *storage {
+            Some(storage) => Record::Data { txn: *txn, storage, changes: bytes },
+            None => Record::Catalog { txn: *txn, edits: bytes },
         });
         let records: Vec<Record> = aborted.chain(again).collect();
         Ok(self.log.append(&records)?.first().copied())

@@ -59,6 +59,30 @@ impl Work {
         }
     }
 
+    /// Logs a record of the transaction.
+    pub fn append<'r>(&mut self, core: &Core, record: impl FnOnce(TxnId) -> Record<'r>) -> Result<()> {
+        core.append_for(self.txn, self.session, record)?;
+        self.logged = true;
+        Ok(())
+    }
+
+    /// Hands chunks of this many bytes and more to the log.
+    pub fn log_chunks(&mut self, core: &Core, bytes_min: usize) -> Result<()> {
+        let full = self.writers.iter_mut().filter(|(_, writer)| writer.chunk_bytes() >= bytes_min.max(1));
+        for (&storage, writer) in full {
+            let changes = writer.take_chunk();
+            let record = |txn| Record::Data { txn, storage, changes: &changes };
+            if let Err(refused) = core.append_for(self.txn, self.session, record) {
+                // After ROLLBACK TO the transaction goes on, with the rows from before the savepoint that are in it.
+                writer.put_back_chunk(changes);
+                return Err(refused);
+            }
+            writer.reuse_chunk(changes);
+            self.logged = true;
+        }
+        Ok(())
+    }
+
     /// Takes in edits: makes the files of new tables and goes on under the new definitions. `catalog` has the edits.
     pub fn stage(&mut self, core: &Core, edits: &[Edit], catalog: &Catalog) -> Result<()> {
         for edit in edits {

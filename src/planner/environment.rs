@@ -20,6 +20,7 @@ use crate::functions;
 use crate::functions::scalar::{FLOAT_DIGITS_MIN, SessionLook};
 use crate::planner::casts::PostgresCasts;
 use crate::planner::constants::Constants;
+use crate::planner::filters::PushDownConditions;
 use crate::planner::large_objects;
 use crate::planner::operators::OperatorPlanner;
 use crate::planner::session_values;
@@ -218,6 +219,8 @@ const LEFT_OUT: [&str; 3] = [
 fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let mut rules = Optimizer::new().rules;
     rules.retain(|rule| !LEFT_OUT.contains(&rule.name()));
+    let ours: Arc<dyn OptimizerRule + Send + Sync> = Arc::new(PushDownConditions::default());
+    rules.iter_mut().filter(|rule| rule.name() == ours.name()).for_each(|rule| *rule = Arc::clone(&ours));
     rules
 }
 

@@ -33,12 +33,13 @@ pub fn of_columns(plan: LogicalPlan) -> Result<LogicalPlan> {
 
 /// 0A000 for an aggregate that belongs to an outer query.
 fn check_level(aggregate: &Expr) -> Result<()> {
+    // Rows of ARRAY(SELECT ...) are of that query, whatever they are.
+    if matches!(aggregate, Expr::AggregateFunction(call) if call.func.name() == COLLECT) {
+        return Ok(());
+    }
     let (mut reads_outer, mut reads_own) = (false, false);
-    let mut is_call = false;
     aggregate.apply(|part| {
         match part {
-            // Rows of ARRAY(SELECT ...) are of that query, whatever they are.
-            Expr::AggregateFunction(call) => is_call = call.func.name() != COLLECT,
             Expr::OuterReferenceColumn(..) => reads_outer = true,
             // What a subquery reads is not looked at.
             Expr::Column(_) | Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) => {
@@ -48,7 +49,7 @@ fn check_level(aggregate: &Expr) -> Result<()> {
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
-    if is_call && reads_outer && !reads_own {
+    if reads_outer && !reads_own {
         let message = "aggregate functions of columns of an outer query are not supported";
         return Err(external(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message)));
     }

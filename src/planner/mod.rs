@@ -39,6 +39,8 @@ mod dimensions;
 pub mod environment;
 // EXPLAIN.
 pub mod explain;
+// Conditions above aggregates.
+mod filters;
 // From a logical plan to one that can be run again and again.
 pub mod finish;
 // Grouping sets of expressions.
@@ -47,6 +49,8 @@ pub mod grouping;
 mod fixed_width;
 // Which rows scans are wanted to read.
 pub mod hints;
+// Lists of IN.
+mod in_lists;
 // One row of constants beside a table.
 pub mod inline;
 // Operators of hstore.

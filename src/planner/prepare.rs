@@ -26,6 +26,7 @@ use crate::planner::citext;
 use crate::planner::common;
 use crate::planner::comparison;
 use crate::planner::dimensions;
+use crate::planner::in_lists;
 use crate::planner::kinds::kind_of;
 use crate::planner::networks;
 use crate::planner::operators::{call, literal, parameter, without_modifier};
@@ -362,6 +363,7 @@ pub fn prepare_expr(
                     list.into_iter().map(|item| take_type(item, &expr, schema)).collect::<Result<_>>()?;
                 comparison::of_list(&expr, &mut list, schema);
                 comparison::settle(std::iter::once(expr.as_mut()).chain(&mut list), schema)?;
+                in_lists::settle(&mut list);
                 Transformed::yes(Expr::InList(InList { expr, list, negated }))
             }
             Expr::ScalarSubquery(subquery) => {

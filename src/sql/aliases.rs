@@ -5,7 +5,8 @@
 use datafusion::sql::sqlparser::ast::{Query, SetExpr, TableAlias, TableAliasColumnDef, TableFactor, Values};
 
 use crate::error::{Error, Result, SqlState};
-use crate::sql::known::{Known, outputs, quoted};
+use crate::planner::names;
+use crate::sql::known::{self, Known, quoted};
 use crate::sql::system_columns;
 use crate::sql::words::fold;
 
@@ -67,22 +68,27 @@ pub fn names_of_values(values: &Values) -> Option<Vec<String>> {
 fn all_outputs(query: &Query) -> Option<Vec<String>> {
     match query.body.as_ref() {
         SetExpr::Values(values) => names_of_values(values),
-        _ => outputs(query),
+        _ => known::outputs(query),
     }
 }
 
 fn filled(
     mut given: Vec<TableAliasColumnDef>,
-    names: &[String],
+    outputs: &[String],
     what: &str,
 ) -> Result<Vec<TableAliasColumnDef>> {
-    if given.len() > names.len() {
-        let (available, specified) = (names.len(), given.len());
+    if given.len() > outputs.len() {
+        let (available, specified) = (outputs.len(), given.len());
         let message = format!("{what} has {available} columns available but {specified} columns specified");
         return Err(Error::new(SqlState("42P10"), message));
     }
-    let rest = names[given.len()..].iter().map(|name| definition(name));
-    given.extend(rest.collect::<Vec<_>>());
+    given.extend(outputs[given.len()..].iter().map(|name| definition(name)));
+    let names: Vec<String> = given.iter().map(|column| fold(&column.name)).collect();
+    for (position, (column, name)) in given.iter_mut().zip(&names).enumerate() {
+        if names.iter().filter(|other| *other == name).count() > 1 {
+            *column = definition(&names::numbered(name, position));
+        }
+    }
     Ok(given)
 }
 

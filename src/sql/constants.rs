@@ -3,6 +3,7 @@
 //! `ORDER BY -1` is a place too, which no list has; `ORDER BY 1 + 0` and `ORDER BY 'a'::text` are expressions like others.
 //! Brackets say nothing: `GROUP BY (a, b)` is `GROUP BY a, b`, and `GROUP BY ()` is one group, of no rows as well.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 
 use datafusion::sql::sqlparser::ast::{
@@ -10,6 +11,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::error::{Error, Result, SqlState};
+use crate::sql::group_names::is_same;
 use crate::sql::rewrite::{arguments, plain_name};
 use crate::sql::trees::{computed, place, unnested};
 
@@ -27,20 +29,20 @@ fn settle_body(body: &mut SetExpr) -> Result<()> {
             if let Some(Distinct::On(keys)) = &mut select.distinct {
                 for key in keys {
                     settle_key(key, "DISTINCT ON")?;
-                    if let Some(place) = place(key) {
-                        *key = match select.projection.get(place).map(computed) {
-                            Some(Some(item)) => item.clone(),
-                            None if select.projection.iter().all(|item| computed(item).is_some()) => {
-                                return Err(not_in_list("DISTINCT ON", place + 1));
-                            }
-                            _ => return Err(Error::unsupported("DISTINCT ON position of a column of *")),
-                        };
+                    let Some(place) = place(key) else { continue };
+                    match select.projection.get(place).map(computed) {
+                        Some(Some(_)) => {}
+                        None if select.projection.iter().all(|item| computed(item).is_some()) => {
+                            return Err(not_in_list("DISTINCT ON", place + 1));
+                        }
+                        _ => return Err(Error::unsupported("DISTINCT ON position of a column of *")),
                     }
                 }
             }
             match &mut select.group_by {
                 GroupByExpr::Expressions(keys, _) => {
                     unpack(keys);
+                    keys.iter_mut().try_for_each(spread_repeated)?;
                     keys.iter_mut().try_for_each(spread)?;
                     keys.iter_mut().try_for_each(settle_group)
                 }
@@ -71,7 +73,39 @@ fn unpack(keys: &mut Vec<Expr>) {
     }
 }
 
-/// `GROUPING SETS (ROLLUP (a, b), c)` as the sets that are meant, which sqlparser reads as a call.
+/// `ROLLUP (a, a)` as its sets.
+fn spread_repeated(key: &mut Expr) -> Result<()> {
+    let (Expr::Rollup(parts) | Expr::Cube(parts)) = &*key else { return Ok(()) };
+    let keys: Vec<&Expr> = parts.iter().flatten().collect();
+    let is_repeated = |(place, key): (usize, &&Expr)| keys[..place].iter().any(|other| is_same(other, key));
+    if !keys.iter().enumerate().any(is_repeated) {
+        return Ok(());
+    }
+    *key = Expr::GroupingSets(match &*key {
+        Expr::Rollup(parts) => rolled_up(parts),
+        _ => cubed(parts)?,
+    });
+    Ok(())
+}
+
+/// The sets of ROLLUP: all parts, and ever fewer of the first.
+fn rolled_up(parts: &[Vec<Expr>]) -> Vec<Vec<Expr>> {
+    (0..=parts.len()).rev().map(|length| parts[..length].concat()).collect()
+}
+
+/// The sets of CUBE: each choice of parts. 54011 for too many.
+fn cubed(parts: &[Vec<Expr>]) -> Result<Vec<Vec<Expr>>> {
+    if parts.len() > CUBE_MAX {
+        return Err(Error::new(SqlState("54011"), format!("CUBE is limited to {CUBE_MAX} elements")));
+    }
+    let chosen = |members: usize| {
+        let member = |&place: &usize| members & (1 << place) != 0;
+        (0..parts.len()).filter(member).flat_map(|place| parts[place].clone()).collect()
+    };
+    Ok((0..1_usize << parts.len()).rev().map(chosen).collect())
+}
+
+/// `GROUPING SETS (ROLLUP (a, b), c)` as the sets that are meant, which sqlparser reads as a call, and each key of a set once.
 fn spread(key: &mut Expr) -> Result<()> {
     let Expr::GroupingSets(sets) = key else { return Ok(()) };
     for set in std::mem::take(sets) {
@@ -87,19 +121,8 @@ fn spread(key: &mut Expr) -> Result<()> {
             _ => None,
         };
         match called {
-            Some((name, parts)) if name == "rollup" => {
-                sets.extend((0..=parts.len()).rev().map(|length| parts[..length].concat()));
-            }
-            Some((name, parts)) if name == "cube" => {
-                if parts.len() > CUBE_MAX {
-                    let message = format!("CUBE is limited to {CUBE_MAX} elements");
-                    return Err(Error::new(SqlState("54011"), message));
-                }
-                sets.extend((0..1_usize << parts.len()).rev().map(|members| {
-                    let member = |&place: &usize| members & (1 << place) != 0;
-                    (0..parts.len()).filter(member).flat_map(|place| parts[place].clone()).collect()
-                }));
-            }
+            Some((name, parts)) if name == "rollup" => sets.extend(rolled_up(&parts)),
+            Some((name, parts)) if name == "cube" => sets.extend(cubed(&parts)?),
             _ => sets.push(set),
         }
         if sets.len() > SETS_MAX {
@@ -107,7 +130,27 @@ fn spread(key: &mut Expr) -> Result<()> {
             return Err(Error::new(SqlState("54001"), message));
         }
     }
+    say_once(sets);
     Ok(())
+}
+
+/// Leaves of a set's keys that are the same, as `t.a` and `a`, the first: the planner takes them for two columns.
+fn say_once(sets: &mut [Vec<Expr>]) {
+    // The same few keys stand in many sets.
+    let mut known: Vec<(Expr, usize)> = Vec::new();
+    let mut numbers: HashMap<String, usize> = HashMap::new();
+    for set in sets {
+        let mut seen = HashSet::new();
+        set.retain(|key| {
+            let number = *numbers.entry(key.to_string()).or_insert_with(|| {
+                let same = known.iter().find(|(other, _)| is_same(other, key)).map(|(_, number)| *number);
+                let number = same.unwrap_or(known.len());
+                known.push((key.clone(), number));
+                number
+            });
+            seen.insert(number)
+        });
+    }
 }
 
 /// PostgreSQL's.

@@ -455,9 +455,11 @@ fn of_array(
     compare_op: BinaryOperator,
     quantifier: Keyword,
 ) -> Result<Expr, ParserError> {
+    // `((SELECT ...) UNION (SELECT ...))`, of which sqlparser reads the first query.
+    let is_of_queries = is_query_of_queries(parser);
     parser.expect_token(&Token::LParen)?;
-    let is_query =
-        [Keyword::SELECT, Keyword::WITH, Keyword::VALUES].iter().any(|word| parser.peek_keyword(*word));
+    let is_query = is_of_queries
+        || [Keyword::SELECT, Keyword::WITH, Keyword::VALUES].iter().any(|word| parser.peek_keyword(*word));
     let right = match is_query {
         true => Expr::Subquery(parser.parse_query()?),
         false => parser.parse_expr()?,

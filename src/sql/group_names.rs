@@ -49,12 +49,48 @@ fn in_body(body: &mut SetExpr, order: &mut Vec<ast::OrderByExpr>, known: &Known,
 
 fn in_select(select: &mut Select, order: &mut Vec<ast::OrderByExpr>, known: &Known, hidden: &[String]) {
     tell_aggregates_apart(select, order);
-    let GroupByExpr::Expressions(keys, _) = &select.group_by else { return };
-    let meant: Vec<Expr> =
-        keys.iter().flat_map(members).map(|key| meant(key, select, known, hidden)).collect();
-    if meant.len() < 2 {
+    with_keys(select, |select, keys| tell_keys_apart(keys, select, order, known, hidden));
+}
+
+/// Writes out the keys that are named by an item of the list.
+pub fn spell_groups(select: &mut Select, known: &Known, hidden: &[String]) {
+    with_keys(select, |select, keys| {
+        keys.into_iter().for_each(|key| *key = meant(key, select, known, hidden));
+    });
+}
+
+/// Hands out what is grouped by, and the rest of the select.
+fn with_keys(select: &mut Select, change: impl FnOnce(&mut Select, Vec<&mut Expr>)) {
+    let GroupByExpr::Expressions(keys, _) = &mut select.group_by else { return };
+    let mut taken = std::mem::take(keys);
+    change(select, taken.iter_mut().flat_map(members).collect());
+    if let GroupByExpr::Expressions(keys, _) = &mut select.group_by {
+        *keys = taken;
+    }
+}
+
+/// What an item of GROUP BY groups by.
+fn members(item: &mut Expr) -> Vec<&mut Expr> {
+    match item {
+        Expr::Rollup(sets) | Expr::Cube(sets) | Expr::GroupingSets(sets) => {
+            sets.iter_mut().flatten().flat_map(members).collect()
+        }
+        Expr::Tuple(keys) => keys.iter_mut().collect(),
+        key => vec![key],
+    }
+}
+
+fn tell_keys_apart(
+    keys: Vec<&mut Expr>,
+    select: &mut Select,
+    order: &mut Vec<ast::OrderByExpr>,
+    known: &Known,
+    hidden: &[String],
+) {
+    if keys.len() < 2 {
         return;
     }
+    let meant: Vec<Expr> = keys.iter().map(|key| meant(key, select, known, hidden)).collect();
     // By name, as what is called so is written: of a key that stands in several sets once.
     let mut written: HashMap<String, Vec<String>> = HashMap::new();
     let texts: Vec<(String, String)> = meant.iter().map(|key| (name(key), canonical(key))).collect();
@@ -65,15 +101,12 @@ fn in_select(select: &mut Select, order: &mut Vec<ast::OrderByExpr>, known: &Kno
         }
     }
     let mut told: HashMap<&str, Expr> = HashMap::new();
-    for (place, (name, text)) in texts.iter().enumerate() {
+    for (place, (key, (name, text))) in keys.into_iter().zip(&texts).enumerate() {
         if is_column(&meant[place]) || written[name].len() == 1 {
             continue;
         }
-        let is_new = !told.contains_key(text.as_str());
-        let told = told
-            .entry(text)
-            .or_insert_with(|| function_call(key::NAME, vec![meant[place].clone(), number(place + 1)]));
-        if is_new {
+        let told = told.entry(text).or_insert_with(|| {
+            let told = function_call(key::NAME, vec![meant[place].clone(), number(place + 1)]);
             let mut tell = |expr: &mut Expr| {
                 if canonical(expr) == *text {
                     *expr = told.clone();
@@ -83,44 +116,9 @@ fn in_select(select: &mut Select, order: &mut Vec<ast::OrderByExpr>, known: &Kno
             let _ = visit::expressions_mut(&mut select.projection, &mut tell);
             let _ = visit::expressions_mut(&mut select.having, &mut tell);
             let _ = visit::expressions_mut(order, &mut tell);
-        }
-        if let GroupByExpr::Expressions(keys, _) = &mut select.group_by
-            && let Some(key) = keys.iter_mut().flat_map(members_mut).nth(place)
-        {
-            *key = told.clone();
-        }
-    }
-}
-
-/// Writes out the keys that are named by an item of the list.
-pub fn spell_groups(select: &mut Select, known: &Known, hidden: &[String]) {
-    let GroupByExpr::Expressions(keys, _) = &select.group_by else { return };
-    let meant: Vec<Expr> =
-        keys.iter().flat_map(members).map(|key| meant(key, select, known, hidden)).collect();
-    if let GroupByExpr::Expressions(keys, _) = &mut select.group_by {
-        keys.iter_mut().flat_map(members_mut).zip(meant).for_each(|(key, meant)| *key = meant);
-    }
-}
-
-/// What an item of GROUP BY groups by.
-fn members(item: &Expr) -> Vec<&Expr> {
-    match item {
-        Expr::Rollup(sets) | Expr::Cube(sets) | Expr::GroupingSets(sets) => {
-            sets.iter().flatten().flat_map(members).collect()
-        }
-        Expr::Tuple(keys) => keys.iter().collect(),
-        key => vec![key],
-    }
-}
-
-/// [`members`], to be changed.
-fn members_mut(item: &mut Expr) -> Vec<&mut Expr> {
-    match item {
-        Expr::Rollup(sets) | Expr::Cube(sets) | Expr::GroupingSets(sets) => {
-            sets.iter_mut().flatten().flat_map(members_mut).collect()
-        }
-        Expr::Tuple(keys) => keys.iter_mut().collect(),
-        key => vec![key],
+            told
+        });
+        *key = told.clone();
     }
 }
 
@@ -273,10 +271,58 @@ fn planned_name(expr: &Expr) -> String {
 pub fn canonical(expr: &Expr) -> String {
     written(expr, |part| match part {
         Expr::Cast { kind, .. } => *kind = CastKind::DoubleColon,
-        // Of names, values and calls it is clear where they end.
-        Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_) | Expr::Function(_) => {}
-        other => *other = Expr::Nested(Box::new(std::mem::replace(other, Expr::value(Value::Null)))),
+        other => put_in_brackets(other),
     })
+}
+
+/// [`canonical`] without casts, names of tables and the case of letters.
+pub fn loose(expr: &Expr) -> String {
+    let text = written(expr, |part| {
+        if let Expr::Cast { expr: inner, .. } = part {
+            *part = std::mem::replace(&mut **inner, Expr::value(Value::Null));
+        }
+        forget_table(part);
+        put_in_brackets(part);
+    });
+    text.to_lowercase()
+}
+
+/// Whether two expressions are written alike, as far as both say of which tables their columns are.
+pub fn is_same(one: &Expr, other: &Expr) -> bool {
+    let unqualified = |expr: &Expr| {
+        written(expr, |part| {
+            forget_table(part);
+            match part {
+                Expr::Cast { kind, .. } => *kind = CastKind::DoubleColon,
+                other => put_in_brackets(other),
+            }
+        })
+    };
+    let (ours, theirs) = (canonical(one), canonical(other));
+    let (bare, other_bare) = (unqualified(one), unqualified(other));
+    ours == theirs || bare == other_bare && (ours == bare || theirs == other_bare)
+}
+
+fn forget_table(part: &mut Expr) {
+    if let Expr::CompoundIdentifier(parts) = part
+        && let Some(last) = parts.pop()
+    {
+        *part = Expr::Identifier(last);
+    }
+}
+
+/// Unless it is clear where it ends, as of names, values and calls.
+fn put_in_brackets(part: &mut Expr) {
+    if !matches!(
+        part,
+        Expr::Identifier(_)
+            | Expr::CompoundIdentifier(_)
+            | Expr::Value(_)
+            | Expr::Function(_)
+            | Expr::Nested(_)
+    ) {
+        *part = Expr::Nested(Box::new(std::mem::replace(part, Expr::value(Value::Null))));
+    }
 }
 
 /// The text of an expression without brackets, each part of it changed by `settle` after those in it.

@@ -17,7 +17,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use crate::planner::names;
 use crate::sql::rewrite::{bare_text, folded, is_column, name_of};
-use crate::sql::trees::unnested;
+use crate::sql::trees::{computed, lone_name};
 use crate::sql::visit;
 
 fn numbered(name: &str, position: usize) -> Ident {
@@ -34,12 +34,29 @@ pub fn name_outer_columns(query: &mut Query) {
     name_where(query, |_| true);
 }
 
+/// Names those of the queries of a set operation but the first, whose names are nobody's.
+pub fn name_arms(body: &mut SetExpr) {
+    let SetExpr::SetOperation { left, right, .. } = body else { return };
+    name_arms(left);
+    name_arms(right);
+    match right.as_mut() {
+        // It is visited on its own, and has an order of its own.
+        SetExpr::Query(query) => name_columns(query),
+        arm => name_in(arm, &[], |expr| !is_column(expr)),
+    }
+}
+
 fn name_where(query: &mut Query, is_named: impl Fn(&Expr) -> bool) {
     let sorted_by: Vec<String> = match query.order_by.as_ref().map(|order| &order.kind) {
-        Some(OrderByKind::Expressions(keys)) => keys.iter().filter_map(|key| name_alone(&key.expr)).collect(),
+        Some(OrderByKind::Expressions(keys)) => {
+            keys.iter().filter_map(|key| lone_name(&key.expr)).map(folded).collect()
+        }
         _ => Vec::new(),
     };
-    let mut body = query.body.as_mut();
+    name_in(&mut query.body, &sorted_by, is_named);
+}
+
+fn name_in(mut body: &mut SetExpr, sorted_by: &[String], is_named: impl Fn(&Expr) -> bool) {
     let select = loop {
         match body {
             SetExpr::Select(select) => break select,
@@ -55,6 +72,18 @@ fn name_where(query: &mut Query, is_named: impl Fn(&Expr) -> bool) {
         .filter(|item| matches!(item, SelectItem::ExprWithAlias { .. }))
         .filter_map(name_of_item)
         .collect();
+    let itself: HashSet<String> = select
+        .projection
+        .iter()
+        .filter_map(|item| computed(item).filter(|expr| is_column(expr)).map(name_of))
+        .filter(|name| names.contains(&Some(name.clone())))
+        .collect();
+    let bare: HashSet<String> = select
+        .projection
+        .iter()
+        .filter(|item| matches!(item, SelectItem::UnnamedExpr(Expr::Identifier(_))))
+        .filter_map(name_of_item)
+        .collect();
     let meant = names_of_clauses(select);
     // ORDER BY names items first, which then keep their names.
     let is_asked_for = |name: &String| meant.contains(name) || sorted_by.contains(name);
@@ -62,28 +91,28 @@ fn name_where(query: &mut Query, is_named: impl Fn(&Expr) -> bool) {
         let Some(name) = name else { continue };
         let is_only = names.iter().filter(|other| other.as_ref() == Some(name)).count() == 1;
         let expr = match &mut *item {
-            SelectItem::ExprWithAlias { alias, .. } if !is_only && !is_asked_for(name) => {
-                *alias = numbered(name, position);
+            SelectItem::ExprWithAlias { expr, alias } => {
+                // Clauses that name a column mean that of FROM, which another item is.
+                let is_beside = !is_column(expr) || name_of(expr) != *name;
+                let is_column_meant = is_beside && itself.contains(name) && !sorted_by.contains(name);
+                if !is_only && (!is_asked_for(name) || is_column_meant) {
+                    *alias = numbered(name, position);
+                }
                 continue;
             }
             SelectItem::UnnamedExpr(expr) => expr,
             _ => continue,
         };
+        // `t.a, a`, where the planner sees one column twice; `x.a, y.a` it tells apart.
+        let is_twice = !is_only && is_column(expr) && bare.contains(name) && !is_asked_for(name);
         // Asked for by the name, a column must not be taken for the other item.
         let is_beside_alias = !is_only && aliases.contains(name) && !is_asked_for(name);
-        let is_left = is_column(expr) && !is_only || !is_named(expr);
+        let is_left = !is_twice && (is_column(expr) && !is_only || !is_named(expr));
         if meant.contains(name) || is_left && !is_beside_alias {
             continue;
         }
         let alias = if is_only { Ident::with_quote('"', name) } else { numbered(name, position) };
         *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
-    }
-}
-
-fn name_alone(expr: &Expr) -> Option<String> {
-    match unnested(expr) {
-        Expr::Identifier(name) => Some(folded(name)),
-        _ => None,
     }
 }
 
@@ -119,9 +148,19 @@ fn names_of_clauses(select: &Select) -> HashSet<String> {
 /// Tells apart what the planner would call alike and refuse.
 pub fn tell_apart(select: &mut Select) {
     let mut texts = HashSet::new();
+    let qualified: HashSet<String> = select
+        .projection
+        .iter()
+        .filter_map(|item| match item {
+            SelectItem::UnnamedExpr(expr @ Expr::CompoundIdentifier(_)) => Some(name_of(expr)),
+            _ => None,
+        })
+        .collect();
     for (position, item) in select.projection.iter_mut().enumerate() {
         let SelectItem::UnnamedExpr(expr) = &*item else { continue };
-        if !texts.insert(bare_text(expr)) {
+        // `t.a, a` is a column twice.
+        let is_qualified_too = matches!(expr, Expr::Identifier(_)) && qualified.contains(&name_of(expr));
+        if is_qualified_too || !texts.insert(bare_text(expr)) {
             let alias = numbered(&name_of(expr), position);
             *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
         }

@@ -18,6 +18,7 @@ mod parameters;
 mod backslashes;
 // Blocks of DO.
 mod blocks;
+mod bracketed;
 // Cancel requests and statement timeouts, raised from elsewhere.
 pub mod cancel;
 // Names in queries.

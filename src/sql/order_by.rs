@@ -9,6 +9,8 @@
 //! Rows of arrays are also made below when an item is called as a column that the list reads: the planner reads both
 //! under one name (`SELECT unnest(tags), id + 1 AS id FROM t`).
 //!
+//! DISTINCT ON by what is no column, and DISTINCT of groups, are made in one query and sorted in another as well.
+//!
 //! A name alone is that of an item, and one within an expression or behind that of a table is a column's, which the planner
 //! does not tell apart (<https://www.postgresql.org/docs/17/queries-order.html>):
 //!
@@ -26,11 +28,13 @@ use datafusion::sql::sqlparser::ast::{
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::aggregates::has_aggregate;
-use crate::sql::group_names::{canonical, spell_groups};
+use crate::sql::group_names::{canonical, is_same, loose, spell_groups};
 use crate::sql::known::{Known, quoted};
 use crate::sql::rewrite::{folded, function_call, has_subquery, is_column, name_of, plain_name};
 use crate::sql::set_functions::is_array_of_set;
-use crate::sql::trees::{alias_of, derived, number, place, query_from, query_of, unnested};
+use crate::sql::trees::{
+    alias_of, computed, derived, lone_name, number, place, query_from, query_of, unnested,
+};
 use crate::sql::visit;
 use crate::sql::volatile;
 
@@ -49,7 +53,20 @@ pub fn settle(query: &mut Query, known: &Known, hidden: &[String]) -> Result<()>
         make_below(right);
     }
     let SetExpr::Select(select) = query.body.as_ref() else { return Ok(()) };
+    if let Some(Distinct::On(_)) = &select.distinct {
+        settle_on(query, known, hidden);
+        return Ok(());
+    }
     let is_distinct = matches!(select.distinct, Some(Distinct::Distinct));
+    if is_distinct {
+        check_distinct(select, query.order_by.as_ref())?;
+    }
+    let has_aggregates = || select.projection.iter().filter_map(computed).any(has_aggregate);
+    let has_groups = query.order_by.is_some() && (is_grouped(select) || has_aggregates());
+    if has_groups && (is_distinct || sorts_beside_groups(select, query.order_by.as_ref())) {
+        sort_groups(query, known, hidden);
+        return Ok(());
+    }
     let makes_rows = (is_distinct || select.distinct.is_none()) && select.projection.iter().any(makes_rows);
     if is_distinct {
         number_items(query);
@@ -66,7 +83,7 @@ pub fn settle(query: &mut Query, known: &Known, hidden: &[String]) -> Result<()>
 
 /// A name in brackets is a name alone.
 fn open_name(key: &mut Expr) {
-    if let Expr::Identifier(name) = unnested(key) {
+    if let Some(name) = lone_name(key) {
         *key = Expr::Identifier(name.clone());
     }
 }
@@ -97,28 +114,13 @@ fn check_names(query: &Query) -> Result<()> {
 /// Whether two items are known to be different: not where one of them has the name of a table and the other has not, nor by
 /// letters' case or a cast.
 fn differ(one: &Expr, other: &Expr) -> bool {
-    let bare = |expr: &Expr| {
-        let mut bare = expr.clone();
-        let _ = visit::expressions_mut(&mut bare, |part| {
-            while let Expr::Cast { expr: inner, .. } = part {
-                *part = std::mem::replace(&mut **inner, number(0));
-            }
-            if let Expr::CompoundIdentifier(parts) = part
-                && let Some(last) = parts.pop()
-            {
-                *part = Expr::Identifier(last);
-            }
-            ControlFlow::<()>::Continue(())
-        });
-        canonical(&bare).to_lowercase()
-    };
     let whole = |expr: &Expr| match bare_column(expr) {
         Some(Expr::CompoundIdentifier(parts)) => Some(parts.iter().map(folded).collect::<Vec<_>>()),
         _ => None,
     };
     match (whole(one), whole(other)) {
         (Some(one), Some(other)) if one.len() == other.len() => one != other,
-        _ => bare(one) != bare(other),
+        _ => loose(one) != loose(other),
     }
 }
 
@@ -138,6 +140,11 @@ fn item(item: &SelectItem) -> Option<(&Expr, String)> {
         SelectItem::ExprWithAlias { expr, alias } => Some((expr, folded(alias))),
         _ => None,
     }
+}
+
+/// All items; `None` with a `*`, of which it is not known here what it stands for.
+fn items_of(select: &ast::Select) -> Option<Vec<(Expr, String)>> {
+    select.projection.iter().map(|one| item(one).map(|(expr, name)| (expr.clone(), name))).collect()
 }
 
 /// `SELECT count(*) ... ORDER BY count`: names that PostgreSQL gives to items, as their numbers.
@@ -161,6 +168,110 @@ fn number_names(query: &mut Query) {
     }
 }
 
+/// 42P10 for an order by what DISTINCT leaves nothing of.
+fn check_distinct(select: &ast::Select, order: Option<&ast::OrderBy>) -> Result<()> {
+    let Some(OrderByKind::Expressions(keys)) = order.map(|order| &order.kind) else { return Ok(()) };
+    let items: Vec<(&Expr, String)> = select.projection.iter().filter_map(item).collect();
+    // What a `*` has are columns.
+    let has_all = items.len() < select.projection.len();
+    for key in keys {
+        let expr = unnested(&key.expr);
+        let is_item = match expr {
+            Expr::Value(_) => true,
+            Expr::Identifier(name) if items.iter().any(|(_, shown)| *shown == folded(name)) => true,
+            _ if has_all && is_column(expr) => true,
+            _ => {
+                let text = loose(expr);
+                items.iter().any(|(item, _)| loose(item) == text)
+            }
+        };
+        if !is_item {
+            let message = "for SELECT DISTINCT, ORDER BY expressions must appear in select list";
+            return Err(Error::new(SqlState("42P10"), message));
+        }
+    }
+    Ok(())
+}
+
+/// Whether an order is by the place of an item that is no key and has no aggregate: a constant, a column of an outer query.
+fn sorts_beside_groups(select: &ast::Select, order: Option<&ast::OrderBy>) -> bool {
+    let Some(OrderByKind::Expressions(order)) = order.map(|order| &order.kind) else { return false };
+    let keys = match &select.group_by {
+        GroupByExpr::Expressions(keys, _) => keys.as_slice(),
+        GroupByExpr::All(_) => return false,
+    };
+    order.iter().filter_map(|key| place(&key.expr)).any(|number| {
+        let Some((item, shown)) = select.projection.get(number).and_then(item) else { return false };
+        let is_key = |key: &Expr| match key {
+            Expr::Identifier(name) if folded(name) == shown => true,
+            key => place(key) == Some(number) || is_same(key, item),
+        };
+        !has_aggregate(item) && !keys.iter().flat_map(grouped_by).any(is_key)
+    })
+}
+
+/// What an item of GROUP BY groups by.
+fn grouped_by(item: &Expr) -> Vec<&Expr> {
+    match item {
+        Expr::Rollup(sets) | Expr::Cube(sets) | Expr::GroupingSets(sets) => sets.iter().flatten().collect(),
+        key => vec![key],
+    }
+}
+
+/// Sorts above groups, and above DISTINCT, what they leave, where the planner looks for the keys in GROUP BY.
+fn sort_groups(query: &mut Query, known: &Known, hidden: &[String]) {
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    let Some(OrderByKind::Expressions(order)) = query.order_by.as_ref().map(|order| &order.kind) else {
+        return;
+    };
+    let Some(items) = items_of(select) else { return };
+    let keys: Vec<Key> = order.iter().map(|key| key_of(&key.expr, &items)).collect();
+    // Without the case of letters or a table's name two texts may mean the same.
+    if keys.iter().all(|key| matches!(key, Key::Item(_))) {
+        spell_groups(select, known, hidden);
+        computed_below(query, items, keys, Vec::new(), None);
+    }
+}
+
+/// `DISTINCT ON (a + 1) ... ORDER BY 1`: by the columns of a query below that computes the list and the keys, for which the
+/// planner has names of its own. By columns alone it needs none, nor where a `*` has columns that nobody knows here.
+fn settle_on(query: &mut Query, known: &Known, hidden: &[String]) {
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    let mut none = Vec::new();
+    let order = match query.order_by.as_mut().map(|order| &mut order.kind) {
+        Some(OrderByKind::Expressions(order)) => order,
+        _ => &mut none,
+    };
+    let known_items = items_of(select);
+    let Some(Distinct::On(on)) = &mut select.distinct else { return };
+    if known_items.is_none() {
+        // Beside a `*`; places of its columns have been refused.
+        let item = |place: usize| select.projection.get(place).and_then(computed).cloned();
+        for key in on.iter_mut() {
+            if let Some(item) = place(key).and_then(item) {
+                *key = item;
+            }
+        }
+    }
+    let is_plain = on.iter().chain(order.iter().map(|key| &key.expr)).all(|key| is_column(unnested(key)));
+    let Some(items) = known_items.filter(|_| !is_plain) else { return };
+    let on: Vec<Key> = on.iter().map(|key| key_of(key, &items)).collect();
+    let keys = order.iter().map(|key| key_of(&key.expr, &items)).collect();
+    spell_groups(select, known, hidden);
+    select.distinct = None;
+    let mut columns = computed_below(query, items, keys, on, None);
+    // PostgreSQL takes them in any order, the planner in that of ORDER BY.
+    let order = match query.order_by.as_ref().map(|order| &order.kind) {
+        Some(OrderByKind::Expressions(order)) => order.as_slice(),
+        _ => &[],
+    };
+    columns.sort_by_key(|column| order.iter().position(|key| key.expr == *column).unwrap_or(order.len()));
+    columns.dedup();
+    if let SetExpr::Select(select) = query.body.as_mut() {
+        select.distinct = Some(Distinct::On(columns));
+    }
+}
+
 /// Expressions of the list by their number.
 fn number_items(query: &mut Query) {
     let SetExpr::Select(select) = query.body.as_ref() else { return };
@@ -174,8 +285,7 @@ fn number_items(query: &mut Query) {
         if matches!(key.expr, Expr::Value(_) | Expr::Identifier(_) | Expr::CompoundIdentifier(_)) {
             continue;
         }
-        let text = key.expr.to_string();
-        if let Some(place) = items.iter().position(|(expr, _)| expr.to_string() == text) {
+        if let Some(place) = place_of(&key.expr, &items) {
             key.expr = number(place + 1);
         }
     }
@@ -293,9 +403,7 @@ fn sort_above(query: &mut Query) {
         Some(_) => return,
         None => &[],
     };
-    let items: Option<Vec<(Expr, String)>> =
-        select.projection.iter().map(|one| item(one).map(|(expr, name)| (expr.clone(), name))).collect();
-    let Some(items) = items else { return };
+    let Some(items) = items_of(select) else { return };
     let keys: Vec<Key> = order.iter().map(|key| key_of(&key.expr, &items)).collect();
     let by_others = keys.iter().any(|key| matches!(key, Key::Other(_)));
     let is_needed = match by_others {
@@ -307,7 +415,7 @@ fn sort_above(query: &mut Query) {
         return;
     }
     let numbers = if by_others { numbers_of(&items) } else { None };
-    computed_below(query, items, keys, numbers);
+    computed_below(query, items, keys, Vec::new(), numbers);
 }
 
 /// Computes the keys of an order below it that read columns called as items are.
@@ -334,10 +442,7 @@ fn sort_by_hidden(query: &mut Query, known: &Known, hidden: &[String]) {
     if hiding.is_empty() || !of_hidden.contains(&true) || order.iter().any(is_no_place) {
         return;
     }
-    let items: Option<Vec<(Expr, String)>> =
-        select.projection.iter().map(|one| item(one).map(|(expr, name)| (expr.clone(), name))).collect();
-    // What `*` stands for is not known here.
-    let Some(items) = items else { return };
+    let Some(items) = items_of(select) else { return };
     let keys: Vec<Key> = order.iter().map(|key| key_of(&key.expr, &items)).collect();
     let is_beside = |(key, hidden): (&Key, &bool)| *hidden && matches!(key, Key::Other(_));
     if keys.iter().zip(&of_hidden).any(is_beside) {
@@ -345,7 +450,7 @@ fn sort_by_hidden(query: &mut Query, known: &Known, hidden: &[String]) {
         if let SetExpr::Select(select) = query.body.as_mut() {
             spell_groups(select, known, hidden);
         }
-        computed_below(query, items, keys, None);
+        computed_below(query, items, keys, Vec::new(), None);
         return;
     }
     for ((key, order), hidden) in keys.into_iter().zip(order).zip(of_hidden) {
@@ -359,54 +464,62 @@ fn sort_by_hidden(query: &mut Query, known: &Known, hidden: &[String]) {
 fn hiding_name(item: &SelectItem) -> Option<String> {
     let SelectItem::ExprWithAlias { expr, alias } = item else { return None };
     let name = folded(alias);
-    let column = match unnested(expr) {
-        Expr::Identifier(column) => Some(folded(column)),
-        Expr::CompoundIdentifier(parts) => parts.last().map(folded),
-        _ => None,
-    };
-    (column.as_ref() != Some(&name)).then_some(name)
+    let inner = unnested(expr);
+    // A cast of it is called so as well, and another value.
+    let is_itself = !matches!(inner, Expr::Cast { .. }) && is_column(inner) && name_of(inner) == name;
+    (!is_itself).then_some(name)
 }
 
-/// Puts a query around a select: it sorts by what the select computes, `numbers` after the keys, and shows the items.
-fn computed_below(query: &mut Query, items: Vec<(Expr, String)>, keys: Vec<Key>, numbers: Option<Expr>) {
-    let SetExpr::Select(select) = query.body.as_mut() else { return };
+/// Puts a query around a select: it sorts by what the select computes, `numbers` after the keys, and shows the items. The
+/// columns of `on` are returned.
+fn computed_below(
+    query: &mut Query,
+    items: Vec<(Expr, String)>,
+    keys: Vec<Key>,
+    on: Vec<Key>,
+    numbers: Option<Expr>,
+) -> Vec<Expr> {
+    let SetExpr::Select(select) = query.body.as_mut() else { return Vec::new() };
     let mut none = Vec::new();
     let order = match query.order_by.as_mut().map(|order| &mut order.kind) {
         Some(OrderByKind::Expressions(order)) => order,
         _ => &mut none,
     };
     let column = |place: usize| Ident::new(format!("hither_{place}"));
-    let of_rows = |name: Ident| Expr::CompoundIdentifier(vec![Ident::new(ROWS), name]);
-    let mut inner: Vec<SelectItem> = items
-        .iter()
-        .enumerate()
-        .map(|(place, (expr, _))| SelectItem::ExprWithAlias { expr: expr.clone(), alias: column(place) })
-        .collect();
-    for (key, order) in keys.into_iter().zip(order.iter_mut()) {
-        let place = match key {
-            Key::Item(place) => place,
-            Key::Other(expr) => {
-                let place = inner.len();
-                inner.push(SelectItem::ExprWithAlias { expr: *expr, alias: column(place) });
-                place
-            }
+    let of_rows = |place: usize| Expr::CompoundIdentifier(vec![Ident::new(ROWS), column(place)]);
+    let mut inner: Vec<Expr> = items.iter().map(|(expr, _)| expr.clone()).collect();
+    let mut of_key = |key: Key| {
+        let expr = match key {
+            Key::Item(place) => return of_rows(place),
+            Key::Other(expr) => *expr,
         };
-        order.expr = of_rows(column(place));
+        // A key of DISTINCT ON and of the order is one column. Those that differ from run to run are items, or said once.
+        let same = inner.iter().skip(items.len()).position(|other| *other == expr);
+        let place = same.map_or(inner.len(), |place| items.len() + place);
+        if same.is_none() {
+            inner.push(expr);
+        }
+        of_rows(place)
+    };
+    let on = on.into_iter().map(&mut of_key).collect();
+    for (key, order) in keys.into_iter().zip(order.iter_mut()) {
+        order.expr = of_key(key);
     }
     if let Some(numbers) = numbers {
-        let place = inner.len();
-        inner.push(SelectItem::ExprWithAlias { expr: numbers, alias: column(place) });
-        order.push(OrderByExpr { expr: of_rows(column(place)), ..OrderByExpr::from(Ident::new(ROWS)) });
+        let expr = of_key(Key::Other(Box::new(numbers)));
+        order.push(OrderByExpr { expr, ..OrderByExpr::from(Ident::new(ROWS)) });
     }
-    let shown = items.iter().enumerate().map(|(place, (_, name))| SelectItem::ExprWithAlias {
-        expr: of_rows(column(place)),
-        alias: quoted(name),
-    });
-    select.projection = inner;
+    let shown = items
+        .iter()
+        .enumerate()
+        .map(|(place, (_, name))| SelectItem::ExprWithAlias { expr: of_rows(place), alias: quoted(name) });
+    let named = |(place, expr)| SelectItem::ExprWithAlias { expr, alias: column(place) };
+    select.projection = inner.into_iter().enumerate().map(named).collect();
     let mut below = query_of(Vec::new());
     std::mem::swap(&mut below.body, &mut query.body);
     let rows = derived(false, below, alias_of(Ident::new(ROWS)));
     query.body = query_from(shown.collect(), rows).body;
+    on
 }
 
 /// The rows that arrays make of one row stay in order: `unnest(hither_ordinals(a, b))`.
@@ -429,14 +542,21 @@ fn numbers_of(items: &[(Expr, String)]) -> Option<Expr> {
 }
 
 fn key_of(expr: &Expr, items: &[(Expr, String)]) -> Key {
+    let expr = unnested(expr);
     let found = match expr {
         Expr::Value(_) => place(expr).filter(|place| *place < items.len()),
         Expr::Identifier(name) => items.iter().position(|(_, shown)| *shown == folded(name)),
         _ => None,
     };
-    let same = || items.iter().position(|(item, _)| item.to_string() == expr.to_string());
-    match found.or_else(same) {
+    match found.or_else(|| place_of(expr, items)) {
         Some(place) => Key::Item(place),
         None => Key::Other(Box::new(expr.clone())),
     }
+}
+
+/// The item that computes this; one that is written just so before others.
+fn place_of(expr: &Expr, items: &[(Expr, String)]) -> Option<usize> {
+    let text = canonical(expr);
+    let exact = items.iter().position(|(item, _)| canonical(item) == text);
+    exact.or_else(|| items.iter().position(|(item, _)| is_same(item, expr)))
 }

@@ -24,7 +24,7 @@ use crate::sql::spellings::{respell, settle_frame};
 use crate::sql::trees::{computed, number, place, query_from, relation};
 use crate::sql::visit;
 use crate::sql::{
-    aggregates, aliases, constants, dimensions, domains, first_terms, framed, frames, group_keys,
+    aggregates, aliases, bracketed, constants, dimensions, domains, first_terms, framed, frames, group_keys,
     group_names, hypothetical, item_names, membership, once, order_by, quantified, records, recursive_terms,
     refusals, rows_from, same_names, sample, searches, set_functions, subscripts, system, system_columns,
     ties, using, values, variadic, whole_rows, windows, with_order,
@@ -103,13 +103,15 @@ impl VisitorMut for Rewriter<'_> {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        let settled = recursive_terms::check(query)
+        let settled = bracketed::open(query)
+            .and_then(|()| recursive_terms::check(query))
             .and_then(|()| searches::expand(query, &self.known, &self.hidden))
             .and_then(|()| constants::settle(query));
         if let Err(refused) = settled {
             self.refused = Some(refused);
             return ControlFlow::Break(());
         }
+        item_names::name_arms(&mut query.body);
         using::order_by_merged(query);
         with_order::settle(query);
         spell_tables(&mut query.body);

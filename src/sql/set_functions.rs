@@ -475,14 +475,19 @@ pub fn settle_first(factor: &mut TableFactor) {
     }
 }
 
-/// The planner takes every unnesting for LATERAL, which RIGHT and FULL JOIN do not go with.
+/// RIGHT and FULL JOIN do not go with LATERAL: behind them it may stand, and shows nothing of the tables before. The planner
+/// takes every unnesting for LATERAL too.
 pub fn settle_join(join: &mut ast::Join) {
     use ast::JoinOperator::{FullOuter, Right, RightOuter};
-    if matches!(join.join_operator, FullOuter(_) | Right(_) | RightOuter(_))
-        && let TableFactor::UNNEST { array_exprs, .. } = &join.relation
-        && !array_exprs.iter().any(values::names_columns)
-    {
-        unnest_in_select(&mut join.relation);
+    if !matches!(join.join_operator, FullOuter(_) | Right(_) | RightOuter(_)) {
+        return;
+    }
+    match &mut join.relation {
+        TableFactor::Derived { lateral, .. } => *lateral = false,
+        TableFactor::UNNEST { array_exprs, .. } if !array_exprs.iter().any(values::names_columns) => {
+            unnest_in_select(&mut join.relation);
+        }
+        _ => {}
     }
 }
 

@@ -109,6 +109,14 @@ pub fn computed(item: &SelectItem) -> Option<&Expr> {
     }
 }
 
+/// The name that an expression is, and nothing else.
+pub fn lone_name(expr: &Expr) -> Option<&Ident> {
+    match unnested(expr) {
+        Expr::Identifier(name) => Some(name),
+        _ => None,
+    }
+}
+
 pub fn unnested(expr: &Expr) -> &Expr {
     match expr {
         Expr::Nested(inner) => unnested(inner),

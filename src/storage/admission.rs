@@ -183,7 +183,7 @@ impl Store {
         let Some(error) = context.signal.any_failure() else { return Ok(()) };
         let options = &context.options;
         let (sound, stuck) = self.shared.memory_parts();
-        if self.shared.is_stuck() {
+        if stuck > options.memtables_bytes_max {
             return Err(tree.failure().unwrap_or(error));
         }
         let Some(error) = tree.failure() else { return Ok(()) };

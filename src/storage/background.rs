@@ -102,7 +102,7 @@ impl Shared {
     pub(super) fn flush_step(&self, now: Option<Instant>) -> Result<bool> {
         let (mut sound, failing) = self.look_at_memory();
         let mut failed = None;
-        // Only the store's own thread is told the time.
+        // The store's own thread tells the time, and who makes room where memory is too full, for whom there is no bound.
         let lane = now.map(|_| Lane::Flush);
         if let Some(now) = now
             && self.flush_first(self.rested(&failing, now), lane, &mut failed)

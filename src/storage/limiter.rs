@@ -137,11 +137,12 @@ impl Limiter {
 
     /// At what rate it goes now.
     pub fn rate(&self, lane: Lane, options: &Options) -> Option<u64> {
-        if self.off.load(Relaxed) || self.urgent.load(Relaxed) > 0 {
+        let slowest = options.background_bytes_per_second;
+        if slowest == 0 || self.off.load(Relaxed) || self.urgent.load(Relaxed) > 0 {
             return None;
         }
         let behind = self.store.get()?.upgrade()?.behind();
-        rate(lane, &behind, options.background_bytes_per_second, options)
+        rate(lane, &behind, slowest, options)
     }
 
     /// So many bytes were written: waits as long as the rate asks for. 57P01 when the store is closing.
@@ -173,10 +174,11 @@ impl Shared {
         for tree in self.live_trees() {
             behind.level0 = behind.level0.max(tree.level0() + tree.pending_size().0);
             // What cannot be flushed is no reason to hurry.
-            // As who is let in counts them.
-            let (frozen, active) = (self.frozen(&tree, tree.gate.lock().reserved), tree.active_bytes());
             if tree.unflushed() > 0 && tree.failure().is_none() {
-                let active = active as f64 / self.context.options.memtable_bytes_max.max(1) as f64;
+                // As who is let in counts them.
+                let frozen = self.frozen(&tree, tree.gate.lock().reserved);
+                let active =
+                    tree.active_bytes() as f64 / self.context.options.memtable_bytes_max.max(1) as f64;
                 if (frozen, active) > (behind.frozen, behind.active) {
                     (behind.frozen, behind.active) = (frozen, active);
                 }

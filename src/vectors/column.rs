@@ -45,15 +45,14 @@ pub struct Column {
 
 impl Column {
     /// A column without rows. Makes the folder, not yet a file.
-    pub fn create(
-        fs: Arc<dyn Fs>,
-        dir: &Path,
-        column: u32,
-        (element, dimensions): (Element, usize),
-    ) -> Result<Column> {
+    pub fn create(fs: Arc<dyn Fs>, dir: &Path, column: u32, shape: (Element, usize)) -> Result<Column> {
         fs.create_dir_all(dir)?;
+        Ok(Column::empty(fs, dir, column, shape))
+    }
+
+    fn empty(fs: Arc<dyn Fs>, dir: &Path, column: u32, (element, dimensions): (Element, usize)) -> Column {
         let heap = (element == Element::Sparse).then(|| Heap::create(fs.clone(), dir, column));
-        Ok(Column {
+        Column {
             heap,
             fs,
             dir: dir.to_path_buf(),
@@ -66,12 +65,16 @@ impl Column {
             scarce: AtomicBool::new(false),
             faults: AtomicU64::new(faults()),
             noting: Mutex::new(()),
-        })
+        }
     }
 
     /// The column as its files hold it; none are fine. Leftovers of a crash while a segment was made are removed.
     pub fn open(fs: Arc<dyn Fs>, dir: &Path, column: u32, shape: (Element, usize)) -> Result<Column> {
-        let mut opened = Column::create(fs.clone(), dir, column, shape)?;
+        // Making one that is there syncs what it lies in, for each column at each start.
+        if !fs.exists(dir) {
+            fs.create_dir_all(dir)?;
+        }
+        let mut opened = Column::empty(fs.clone(), dir, column, shape);
         if opened.heap.is_some() {
             opened.heap = Some(Heap::open(fs, dir, column)?);
         }

@@ -6,13 +6,15 @@
 
 use crate::changes;
 use crate::random::Random;
+use crate::shapes;
 use crate::templates::{AGGREGATES, WINDOWS, WRONG, templates};
 use crate::types::{COLUMNS_OF_B, ORDERED, Ty, any_type, column_of, literal, name_of, type_named};
 
 /// What one number of a seed stands for: statements that are asked one after the other, in one session.
 pub fn case(random: &mut Random) -> Vec<String> {
-    match random.below(8) {
+    match random.below(10) {
         0 => changes::transaction(random),
+        1 | 2 => vec![shapes::query(random)],
         _ => vec![query(random)],
     }
 }

@@ -110,6 +110,7 @@ fn order_is_open(sql: &str) -> bool {
         " UNION ",
         "WITH c ",
         "pg_typeof(",
+        " HAVING ",
     ]
     .iter()
     .any(|word| sql.contains(word))

@@ -21,6 +21,7 @@ mod model;
 mod mutated;
 mod random;
 mod serializable;
+mod shapes;
 mod templates;
 mod types;
 

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::clock::Timestamp;
-use crate::database::backup::repository::{Base, Stored, base_files, of_another, read_base, sum_of};
+use crate::database::backup::repository::{Base, Stored, base_files, compare, of_another, read_base, sum_of};
 use crate::database::backup::restore::{Chain, chain, missing_behind};
 use crate::error::{Error, Result, SqlState};
 use crate::fs::{Fs, OpenMode, unpaced};
@@ -197,11 +197,7 @@ fn check_file(fs: &dyn Fs, dir: &Path, file: &Stored) -> Result<()> {
             "the end of the file",
         ));
     }
-    let sum = sum_of(&*stored, file.bytes, &mut unpaced)?;
-    match sum == file.sum {
-        true => Ok(()),
-        false => Err(Error::corrupt(path.display(), 0, format!("checksum {}", file.sum), sum)),
-    }
+    compare(&path, &file.sum, sum_of(&*stored, file.bytes, &mut unpaced)?)
 }
 
 /// Pieces of the log that were read.

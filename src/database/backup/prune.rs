@@ -11,7 +11,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::database::backup::repository::{Repository, bases};
+use crate::database::backup::repository::{Repository, bases, stored_folders};
 use crate::error::Result;
 use crate::fs::{Fs, OpenMode};
 use crate::log::{Piece, PieceName, Position};
@@ -42,7 +42,7 @@ impl Repository {
         }
         fs.sync_dir(&folder)?;
         let named = kept.iter().flat_map(|base| &base.files).map(|file| dir.join(&file.stored)).collect();
-        for folder in self.folders()? {
+        for folder in stored_folders(self.fs(), self.dir())? {
             remove_unnamed(fs, &folder, &named, &mut pruned)?;
         }
         let Some(oldest) = kept.first() else { return Ok(pruned) };
@@ -57,17 +57,6 @@ impl Repository {
         }
         pruned.pieces += remove_pieces(fs, &log, of_log, cluster)?;
         Ok(pruned)
-    }
-
-    /// Where stored files lie.
-    fn folders(&self) -> Result<Vec<PathBuf>> {
-        let files = self.dir().join("files");
-        let mut folders = vec![files.join("manifests")];
-        for kind in ["tables", "indexes"] {
-            let of_kind = files.join(kind);
-            folders.extend(self.fs().list(&of_kind)?.into_iter().map(|storage| of_kind.join(storage)));
-        }
-        Ok(folders)
     }
 }
 

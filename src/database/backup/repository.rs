@@ -299,15 +299,17 @@ impl Repository {
     fn write_new(&mut self, stored: &str, fill: &mut Fill, bytes: u64, pace: &mut Pace) -> Result<String> {
         let path = self.dir.join(stored);
         let folder = path.parent().expect("stored files lie in a folder").to_path_buf();
-        self.fs.create_dir_all(&folder)?;
+        if !self.unsynced.contains(&folder) {
+            self.fs.create_dir_all(&folder)?;
+        }
         let sum = write_beside(&*self.fs, &path, OF_BACKUP, fill, bytes, pace)?;
         self.unsynced.insert(folder);
         Ok(sum)
     }
 }
 
-/// Of a file that was written, the checksum that was meant and the one that was read back.
-fn compare(path: &Path, meant: &str, read_back: String) -> Result<()> {
+/// Of a file, the checksum that was meant and the one that was read.
+pub(super) fn compare(path: &Path, meant: &str, read_back: String) -> Result<()> {
     match read_back == meant {
         true => Ok(()),
         false => Err(Error::corrupt(path.display(), 0, format!("checksum {meant}"), read_back)),
@@ -452,16 +454,22 @@ pub fn unfinished(fs: &dyn Fs, folder: &Path, suffix: &str) -> Result<Vec<PathBu
     Ok(fs.list(folder)?.into_iter().filter(is_one).map(|name| folder.join(name)).collect())
 }
 
+/// Where stored files lie.
+pub(super) fn stored_folders(fs: &dyn Fs, dir: &Path) -> Result<Vec<PathBuf>> {
+    let files = dir.join("files");
+    let mut folders = vec![files.join("manifests")];
+    for kind in ["tables", "indexes"] {
+        let of_kind = files.join(kind);
+        folders.extend(fs.list(&of_kind)?.into_iter().map(|storage| of_kind.join(storage)));
+    }
+    Ok(folders)
+}
+
 /// Removes what backups that ended early left beside its place: no base names it, and none is under way but this one, which
 /// has the folder's lock.
 fn remove_unfinished(fs: &dyn Fs, dir: &Path) -> Result<()> {
     let mut left = unfinished(fs, &dir.join("log"), OF_BACKUP)?;
-    let mut folders = vec![dir.join("bases"), dir.join("files/manifests")];
-    for kind in ["files/tables", "files/indexes"] {
-        let of_kind = dir.join(kind);
-        folders.extend(fs.list(&of_kind)?.into_iter().map(|storage| of_kind.join(storage)));
-    }
-    for folder in folders {
+    for folder in stored_folders(fs, dir)?.into_iter().chain([dir.join("bases")]) {
         let is_beside = |name: &PathBuf| {
             name.to_str().is_some_and(|name| name.ends_with(OF_BACKUP) || name.ends_with(OF_CONTENT))
         };

@@ -11,7 +11,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::clock::Timestamp;
-use crate::database::backup::repository::{Base, Stored, Sum, bases, copy_bytes};
+use crate::database::backup::repository::{Base, Stored, Sum, bases, compare, copy_bytes};
 use crate::database::control;
 use crate::error::{Error, Result, SqlState};
 use crate::fs::{Fs, OpenMode, unpaced};
@@ -283,10 +283,7 @@ fn copy(fs: &dyn Fs, from: &Path, stored: &Stored, to: &Path) -> Result<()> {
     let target = fs.open(&path, OpenMode::Create)?;
     let mut sum = Sum::default();
     copy_bytes(&*source, &*target, stored.bytes, &mut sum, &mut unpaced)?;
-    if sum.hex() != stored.sum {
-        let name = from.join(&stored.stored);
-        return Err(Error::corrupt(name.display(), 0, format!("checksum {}", stored.sum), sum.hex()));
-    }
+    compare(&from.join(&stored.stored), &stored.sum, sum.hex())?;
     target.sync_data()
 }
 

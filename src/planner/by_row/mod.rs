@@ -56,8 +56,9 @@ pub fn optimise(plan: LogicalPlan, parameters: usize, environment: &Arc<Environm
     let plan = lateral::rewrite(plan, parameters, environment, false)?;
     let plan = membership::rewrite(plan, parameters, environment)?;
     let plan = correlated_names::settle(plan)?;
+    let asks_of_groups = asks_of_groups(&plan)?;
     let optimised = match state.optimize(&plan) {
-        Ok(optimised) if !remains(&optimised)? && is_sound(&optimised)? => optimised,
+        Ok(optimised) if !asks_of_groups && !remains(&optimised)? && is_sound(&optimised)? => optimised,
         refused => {
             let rewritten = rewrite(plan.clone(), parameters, environment)?;
             // Nothing was rewritten: the refusal stands.
@@ -65,6 +66,37 @@ pub fn optimise(plan: LogicalPlan, parameters: usize, environment: &Arc<Environm
         }
     };
     knn::rewrite(optimised, state)
+}
+
+/// Whether a subquery as a value has a condition above its groups that names the outer row: `(SELECT count(*) ... HAVING
+/// o.x > 1)`. In a join of its making DataFusion would count 0 rows where there is no group.
+fn asks_of_groups(plan: &LogicalPlan) -> Result<bool> {
+    let is_of_groups = |node: &LogicalPlan| {
+        let LogicalPlan::Filter(filter) = node else { return Ok(false) };
+        let is_outer = |expr: &Expr| Ok(matches!(expr, Expr::OuterReferenceColumn(..)));
+        Ok(has_groups(&filter.input) && filter.predicate.exists(is_outer)?)
+    };
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        for expr in node.expressions() {
+            found |= expr.exists(|expr| match expr {
+                Expr::ScalarSubquery(subquery) => subquery.subquery.exists(is_of_groups),
+                _ => Ok(false),
+            })?;
+        }
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(found)
+}
+
+fn has_groups(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Aggregate(_) => true,
+        LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) | LogicalPlan::Filter(_) => {
+            plan.inputs().into_iter().any(has_groups)
+        }
+        _ => false,
+    }
 }
 
 /// Whether a plan still has subqueries that cannot be carried out.

@@ -1,4 +1,4 @@
-//! Which trees are left alone for a while because their compaction failed, and which tables because their vacuum did.
+//! Which trees are left alone for a while because their compaction or flush failed, and which tables because their vacuum did.
 //!
 //! What makes such work fail, a damaged block say, is mostly there the next time as well. The tree rests before it is
 //! tried again, twice as long after each failure in a row, so that the others get their turn and the log is not filled
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::log::StorageId;
 
-/// The trees whose last compaction failed, or last vacuum.
+/// The trees whose last compaction, flush or vacuum failed.
 #[derive(Debug)]
 pub struct Rests {
     /// After the first failure.

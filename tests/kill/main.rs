@@ -22,71 +22,22 @@
 
 #![cfg(feature = "server")]
 
+mod served;
+
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bytes::{BufMut, Bytes, BytesMut};
-use futures::SinkExt;
 use tokio::sync::Notify;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
+
+use served::{BATCH, DIMENSIONS, Outcome, Server, copy, mix, nearest, number};
 
 /// More connections would make ids of rows that meet.
 const WRITERS_MAX: i32 = 64;
 
 /// How long the writers may take to their first commit: some 100 ms of work, on a machine that may be busy.
 const FIRST_COMMIT: Duration = Duration::from_secs(60);
-
-type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
-
-/// A running server; killed when dropped.
-struct Server {
-    process: Child,
-    address: String,
-}
-
-impl Server {
-    fn start(data: &Path) -> Server {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_hither"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(data)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the server starts");
-        let output = BufReader::new(process.stdout.take().expect("piped above"));
-        // "ready: postgres://postgres@127.0.0.1:40123/postgres"
-        let ready = output
-            .lines()
-            .map_while(Result::ok)
-            .find_map(|line| Some(line.split_once("ready: ")?.1.to_owned()));
-        Server { process, address: ready.expect("the server says that it is ready") }
-    }
-
-    async fn connect(&self) -> Outcome<Client> {
-        let (client, connection) = tokio_postgres::connect(&self.address, NoTls).await?;
-        tokio::spawn(connection);
-        Ok(client)
-    }
-
-    fn kill(mut self) {
-        self.stop();
-    }
-
-    fn stop(&mut self) {
-        // `Child::kill` is SIGKILL.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
 
 /// What one connection was told, by batch: how many rows, none for a removed batch.
 #[derive(Clone, Default)]
@@ -100,10 +51,6 @@ struct Told {
 /// One test at a time: the load of one would leave the writers of the other no time.
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kills_lose_nothing_acknowledged() {
     let _turn = TURN.lock().await;
@@ -111,16 +58,16 @@ async fn kills_lose_nothing_acknowledged() {
     let writers = number("HITHER_KILL_WRITERS", 4).min(WRITERS_MAX as u64) as i32;
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
-    let server = Server::start(&data);
+    let server = Server::start(&data, &[]);
     create(&server.connect().await.expect("a connection"), writers).await.expect("tables");
     drop(server);
     let mut told: Vec<Told> = vec![Told::default(); writers as usize];
     let (mut acknowledged, mut restarts) = (0, Vec::new());
     for round in 0..rounds {
-        let server = Server::start(&data);
+        let server = Server::start(&data, &[]);
         told = write_until_killed(server, told, round).await;
         let start = Instant::now();
-        let server = Server::start(&data);
+        let server = Server::start(&data, &[]);
         restarts.push(start.elapsed().as_millis());
         let client = server.connect().await.expect("a connection after the kill");
         for (worker, told) in told.iter_mut().enumerate() {
@@ -286,33 +233,29 @@ async fn verify(client: &Client, worker: i32, told: &mut Told) -> Outcome<()> {
     Ok(())
 }
 
-const LOAD_DIMENSIONS: usize = 128;
-/// Rows of a COPY, each a transaction.
-const LOAD_BATCH: u64 = 2_000;
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_load_answers_at_once() {
     let _turn = TURN.lock().await;
-    let rows = number("HITHER_KILL_LOAD", 6_000).next_multiple_of(LOAD_BATCH);
+    let rows = number("HITHER_KILL_LOAD", 6_000).next_multiple_of(BATCH);
     let seconds = number("HITHER_KILL_SECONDS", 1);
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
-    let server = Server::start(&data);
+    let server = Server::start(&data, &[]);
     let client = server.connect().await.expect("a connection");
     let table = format!(
-        "CREATE EXTENSION vector; CREATE TABLE t (id bigint PRIMARY KEY, v vector({LOAD_DIMENSIONS}));
+        "CREATE EXTENSION vector; CREATE TABLE t (id bigint PRIMARY KEY, v vector({DIMENSIONS}));
          CREATE INDEX ON t USING hnsw (v vector_l2_ops)"
     );
     client.batch_execute(&table).await.expect("a table");
     let start = Instant::now();
-    for first in (0..rows).step_by(LOAD_BATCH as usize) {
-        copy(&client, first).await.expect("a batch");
+    for first in (0..rows).step_by(BATCH as usize) {
+        copy(&client, first, 0).await.expect("a batch");
     }
     let loaded = start.elapsed();
     server.kill();
 
     let start = Instant::now();
-    let server = Server::start(&data);
+    let server = Server::start(&data, &[]);
     let client = server.connect().await.expect("a connection after the kill");
     assert_eq!(nearest(&client, rows - 1).await.expect("an answer"), Some(rows as i64 - 1));
     let first = start.elapsed();
@@ -340,47 +283,4 @@ async fn a_killed_load_answers_at_once() {
         at(0.99),
         at(1.0)
     );
-}
-
-fn mix(seed: u64) -> u64 {
-    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
-/// The vector of a row: near one of 1,000 centres.
-fn vector(row: u64) -> [f32; LOAD_DIMENSIONS] {
-    let unit = |seed: u64| (mix(seed) >> 40) as f32 / (1 << 24) as f32;
-    std::array::from_fn(|axis| {
-        let axis = axis as u64;
-        4.0 * unit(row % 1_000 * 1_000 + axis) + unit(row << 20 | axis)
-    })
-}
-
-/// COPY ... (FORMAT binary) of one batch.
-async fn copy(client: &Client, first: u64) -> Outcome<()> {
-    let mut bytes = BytesMut::from(&b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0"[..]);
-    for row in first..first + LOAD_BATCH {
-        bytes.put_i16(2);
-        bytes.put_i32(8);
-        bytes.put_u64(row);
-        bytes.put_i32(4 + 4 * LOAD_DIMENSIONS as i32);
-        bytes.put_i16(LOAD_DIMENSIONS as i16);
-        bytes.put_i16(0);
-        vector(row).into_iter().for_each(|element| bytes.put_f32(element));
-    }
-    bytes.put_i16(-1);
-    let sink = client.copy_in::<_, Bytes>("COPY t FROM STDIN (FORMAT binary)").await?;
-    let mut sink = std::pin::pin!(sink);
-    sink.send(bytes.freeze()).await?;
-    sink.as_mut().finish().await?;
-    Ok(())
-}
-
-async fn nearest(client: &Client, row: u64) -> Outcome<Option<i64>> {
-    let elements: Vec<String> = vector(row).iter().map(f32::to_string).collect();
-    let sql = format!("SELECT id FROM t ORDER BY v <-> '[{}]' LIMIT 10", elements.join(","));
-    let rows = client.query(&sql, &[]).await?;
-    Ok(rows.first().map(|row| row.get(0)))
 }
