@@ -241,6 +241,8 @@ pub fn prepare_expr(
                     Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right))))
                 } else {
                     let op = citext::settle_match(&left, op, &right, schema);
+                    let left =
+                        if is_like(op) { Box::new(characters::with_blanks(*left, schema)) } else { left };
                     let (left, right) = comparison::of_operator(*left, op, *right, schema)?;
                     let (left, right) = (Box::new(left), Box::new(right));
                     Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))
@@ -306,7 +308,9 @@ pub fn prepare_expr(
                 *like.expr = characters::with_blanks(std::mem::take(&mut *like.expr), schema);
                 Transformed::yes(Expr::Like(like))
             }
-            Expr::ScalarFunction(mut call) if matches!(call.func.name(), "octet_length" | "similar_to") => {
+            Expr::ScalarFunction(mut call)
+                if matches!(call.func.name(), "octet_length" | "similar_to" | "hither_like") =>
+            {
                 call.args = call.args.into_iter().map(|arg| characters::with_blanks(arg, schema)).collect();
                 Transformed::yes(Expr::ScalarFunction(call))
             }
@@ -552,4 +556,10 @@ fn take_type(expr: Expr, other: &Expr, schema: &DFSchema) -> Result<Expr> {
         Expr::Literal(ScalarValue::Utf8(Some(text)), None) => literal(&text, &ty),
         expr => Ok(expr),
     }
+}
+
+/// The operators that LIKE and ILIKE stand for.
+fn is_like(op: Operator) -> bool {
+    use Operator::{ILikeMatch, LikeMatch, NotILikeMatch, NotLikeMatch};
+    matches!(op, LikeMatch | ILikeMatch | NotLikeMatch | NotILikeMatch)
 }

@@ -193,7 +193,7 @@ fn check_distinct(select: &ast::Select, order: Option<&ast::OrderBy>) -> Result<
     Ok(())
 }
 
-/// Whether an order is by the place of an item that is no key and has no aggregate: a constant, a column of an outer query.
+/// Whether an order is by the place of an item that reads nothing of its group, as a constant or a column of an outer query.
 fn sorts_beside_groups(select: &ast::Select, order: Option<&ast::OrderBy>) -> bool {
     let Some(OrderByKind::Expressions(order)) = order.map(|order| &order.kind) else { return false };
     let keys = match &select.group_by {
@@ -206,7 +206,14 @@ fn sorts_beside_groups(select: &ast::Select, order: Option<&ast::OrderBy>) -> bo
             Expr::Identifier(name) if folded(name) == shown => true,
             key => place(key) == Some(number) || is_same(key, item),
         };
-        !has_aggregate(item) && !keys.iter().flat_map(grouped_by).any(is_key)
+        let is_whole = keys.iter().flat_map(grouped_by).any(is_key);
+        let reads_key = visit::expressions(item, |part| {
+            match has_aggregate(part) || keys.iter().flat_map(grouped_by).any(|key| is_same(key, part)) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        });
+        !is_whole && reads_key.is_continue()
     })
 }
 
