@@ -1,22 +1,38 @@
 //! The sums, as fast as the machine allows. Each panics when the lengths differ: dimensions are checked where
 //! vectors enter.
 //!
-//! `dot` and `l2_squared` are simsimd's, which picks AVX-512, AVX2, NEON or SVE at run time. It has no L1, so
-//! that one is written here: one loop over 16 lanes, compiled three times, picked at run time.
+//! `dot` and `l2_squared` are those of `wide.rs` where there is AVX-512, and elsewhere simsimd's, which picks AVX2, NEON
+//! or SVE at run time. It has no L1, so that one is written here: one loop over 16 lanes, compiled three times, picked at
+//! run time.
 
 use simsimd::SpatialSimilarity;
+
+#[cfg(target_arch = "x86_64")]
+use super::wide;
 
 const SAME: &str = "both vectors have the dimension of the column";
 
 /// Σ(a-b)².
 #[inline]
+#[allow(unsafe_code)]
 pub fn l2_squared(a: &[f32], b: &[f32]) -> f32 {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx512f") {
+        // SAFETY: the processor has AVX-512, checked on the line above.
+        return unsafe { wide::l2_squared(a, b) };
+    }
     f32::l2sq(a, b).expect(SAME) as f32
 }
 
 /// Σ a·b.
 #[inline]
+#[allow(unsafe_code)]
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx512f") {
+        // SAFETY: the processor has AVX-512, checked on the line above.
+        return unsafe { wide::dot(a, b) };
+    }
     f32::dot(a, b).expect(SAME) as f32
 }
 

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Vectors are read where they lie, as [`Vector`]s of one of four [`Element`]s (and codes of quantised indexes).
-//! `kernels.rs` computes the sums of f32 with the widest instructions the machine has, `half.rs` those of f16, `sparse.rs`
+//! `kernels.rs` computes the sums of f32 with the widest instructions the machine has (`wide.rs`), `half.rs` those of f16, `sparse.rs`
 //! those of vectors that are mostly zero, `codes.rs`, `brain.rs`, `signs.rs` and `tables.rs` those of codes, `bits.rs` the counts;
 //! `scalar.rs` defines the sums in plain arithmetic and is what tests hold the kernels against, `query.rs` ranks candidates.
 //!
@@ -33,6 +33,8 @@ pub mod signs;
 pub mod sparse;
 pub mod tables;
 mod vector;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
 pub use kernels::{dot, l1, l2_squared};
 pub use query::{Metric, Query};

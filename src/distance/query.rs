@@ -190,7 +190,7 @@ impl<'a> Query<'a> {
 
     /// Ascending: smaller is nearer. NaN for cosine when either vector is zero, or when a sum left f32's range.
     /// `candidate_norm` is |candidate|, used by cosine and Jaccard, and by codes.
-    #[inline]
+    #[inline(always)]
     pub fn rank(&self, candidate: Vector, candidate_norm: f32) -> f32 {
         match (self.vector, candidate) {
             (Vector::F32(query), Vector::F32(candidate)) => match self.metric {
@@ -200,6 +200,23 @@ impl<'a> Query<'a> {
                 Metric::L1 => l1(query, candidate),
                 metric => undefined(metric, Element::F32),
             },
+            (Vector::Code { codes: query, scale: query_scale }, Vector::Code { codes: candidate, scale }) => {
+                let dot = codes::dot(query, candidate) as f32 * (query_scale * scale);
+                match self.metric {
+                    Metric::L2 => self.square(dot, candidate_norm),
+                    Metric::InnerProduct => self.product(dot, candidate_norm),
+                    Metric::Cosine => self.cosine(dot, candidate_norm),
+                    metric => panic!("codes have no {}", metric.operator()),
+                }
+            }
+            _ => self.rank_of_others(candidate, candidate_norm),
+        }
+    }
+
+    /// Of what is not compared where the call is: the code for all kinds would be too much for that.
+    #[inline(never)]
+    fn rank_of_others(&self, candidate: Vector, candidate_norm: f32) -> f32 {
+        match (self.vector, candidate) {
             (Vector::F16(query), Vector::F16(candidate)) => match self.metric {
                 Metric::L2 => half::l2_squared(query, candidate),
                 Metric::InnerProduct => self.product(half::dot(query, candidate), candidate_norm),
@@ -215,15 +232,6 @@ impl<'a> Query<'a> {
                 }
                 metric => undefined(metric, Element::Bit),
             },
-            (Vector::Code { codes: query, scale: query_scale }, Vector::Code { codes: candidate, scale }) => {
-                let dot = codes::dot(query, candidate) as f32 * (query_scale * scale);
-                match self.metric {
-                    Metric::L2 => self.square(dot, candidate_norm),
-                    Metric::InnerProduct => self.product(dot, candidate_norm),
-                    Metric::Cosine => self.cosine(dot, candidate_norm),
-                    metric => panic!("codes have no {}", metric.operator()),
-                }
-            }
             (Vector::Bf16(query), Vector::Bf16(candidate)) => match self.metric {
                 Metric::L2 => brain::l2_squared(query, candidate),
                 Metric::InnerProduct => self.product(brain::dot(query, candidate), candidate_norm),

@@ -19,9 +19,9 @@ use super::bounded;
 use super::finder::Finder;
 use super::flat;
 use super::found::{Counters, Found, Hit, key};
-use super::hnsw::{Expansion, Graph, Scratch};
+use super::hnsw::{Coded, Expansion, Graph, Scratch};
 use super::ivf::Probes;
-use super::quantizer::Coder;
+use super::quantizer::{Bounds, Coder};
 use super::rows::Rows;
 use super::source::Vectors;
 use super::strategy::{
@@ -232,10 +232,13 @@ fn by_graph<V: Vectors>(
         let ef = request.ef.max(request.k);
         return walk(request, graph, (request.vectors, &request.query), strategy, (ef, work_max), counters);
     };
-    let code = coded.query(request.query.vector());
-    let query = coded.coder().ask_encoded(&code);
     let quantization = coded.coder().quantization;
     let mut ef = quantization.candidates(request.ef.max(request.k));
+    let (code, bounds) = match coded.coder().bounded_query(request.query.vector()) {
+        Some((code, bounds)) => (code, Some(bounds)),
+        None => (coded.query(request.query.vector()), None),
+    };
+    let query = coded.coder().ask_encoded(&code);
     let most = ef.saturating_mul(BOUNDED_WIDENING_MAX);
     // Ranks by vectors are off too: a cosine distance is what is left of one.
     let rounding = if request.query.metric() == Metric::Cosine { f32::EPSILON } else { 0.0 };
@@ -243,6 +246,11 @@ fn by_graph<V: Vectors>(
         let mut hits = walk(request, graph, (&coded, &query), strategy, (ef, work_max), counters)?;
         if quantization.builds() {
             let was_full = hits.len() >= ef - ef / 8;
+            if let Some(bounds) = &bounds
+                && let Some(ranked) = rescore_certainly(request, &coded, bounds, &hits, was_full, counters)
+            {
+                return Some(ranked);
+            }
             let by_codes: Vec<Hit> = hits.clone();
             rescore(request, &mut hits);
             counters.rescored += hits.len() as u64;
@@ -289,6 +297,25 @@ fn rescore_within_bounds<V: Vectors>(
     hits.iter_mut().for_each(|hit| hit.rank -= EPSILON * deviation(hit.slot));
     hits.sort_unstable_by_key(|hit| hit.key());
     rescore_from(request, &hits, counters)
+}
+
+/// Ranks by their vectors the candidates that can be among the `k` best, as the certain bounds of codes of bytes tell;
+/// nothing when a row beyond the last of them could be, too.
+fn rescore_certainly<V: Vectors>(
+    request: &Request<V>,
+    coded: &Coded<V>,
+    bounds: &Bounds,
+    hits: &[Hit],
+    was_full: bool,
+    counters: &mut Counters,
+) -> Option<Vec<Hit>> {
+    let least = |hit: &Hit| bounds.of(hit.rank, coded.norm(hit.slot), coded.step(hit.slot)).0;
+    let mut by_least: Vec<Hit> = hits.iter().map(|hit| Hit { rank: least(hit), slot: hit.slot }).collect();
+    let edge = by_least.last().map(|hit| hit.rank);
+    by_least.sort_unstable_by_key(|hit| hit.key());
+    let ranked = rescore_from(request, &by_least, counters);
+    let is_beyond = |edge: f32| ranked.last().is_some_and(|last| edge > last.rank);
+    (!was_full || edge.is_some_and(is_beyond)).then_some(ranked)
 }
 
 /// The `k` nearest of rows that have the least rank that each may have, in their order.

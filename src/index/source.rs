@@ -16,6 +16,10 @@ pub trait Vectors: Sync {
     fn norm(&self, slot: u32) -> f32;
     /// Starts loading the vector into the cache.
     fn prefetch(&self, slot: u32);
+    /// Bytes that are read to compare one, about.
+    fn bytes(&self) -> usize {
+        Element::F32.bytes(self.dimensions())
+    }
     /// Starts reading vectors from the disk, if there is need to say so; those of ascending slots together.
     #[inline(always)]
     fn will_need(&self, _slots: &[u32]) {}
@@ -137,6 +141,10 @@ impl Vectors for View {
 
     fn slots_end(&self) -> u32 {
         self.slots_end()
+    }
+
+    fn bytes(&self) -> usize {
+        self.stride()
     }
 
     #[inline(always)]

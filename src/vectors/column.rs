@@ -590,6 +590,26 @@ mod tests {
         assert!(column.bytes_on_disk() < 50_000 * 386 * 4 + (5 << 20));
     }
 
+    /// Zeros are written to what is new, and to nothing else.
+    #[test]
+    fn a_file_that_grows_by_large_pages_keeps_what_it_has() {
+        const WIDE: (Element, usize) = (Element::F32, 384);
+        let fs: Arc<dyn Fs> = Arc::new(MemoryFs::new());
+        let column = Column::create(fs.clone(), dir(), 0, WIDE).unwrap();
+        let cell = |slot: u32| [slot as f32 + 1.0; 384].map(f32::to_le_bytes).concat();
+        let slots: Vec<u32> = (0..60_000).step_by(1_999).collect();
+        for &slot in &slots {
+            column.reserve(slot + 1).unwrap();
+            column.write_run(slot, &[Some(&cell(slot))]).unwrap();
+        }
+        column.sync().unwrap();
+        let reopened = Column::open(fs, dir(), 0, WIDE).unwrap();
+        assert_eq!(reopened.view().slots_end(), column.view().slots_end());
+        for view in [column.view(), reopened.view()] {
+            assert!(slots.iter().all(|&slot| view.bytes(slot) == cell(slot) && view.verify(slot).is_ok()));
+        }
+    }
+
     #[test]
     fn synced_vectors_survive_a_crash_and_others_do_no_harm() {
         let fs = MemoryFs::new();

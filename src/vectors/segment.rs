@@ -26,6 +26,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -49,6 +50,10 @@ pub(super) const HEADER_SUMMED: usize = 28;
 pub const GROUP_SLOTS: u32 = 256;
 /// A file grows by an eighth of itself, but not more than this at once: few system calls, little waste.
 const GROWTH_BYTES_MAX: u64 = 4 << 20;
+/// Bytes of a large page. A file that grows by as much and more is filled with zeros of this size: the page cache then has
+/// it in large pages, and so has the map, as long as nothing is read back from the disk. A search goes to another page with
+/// each vector, and the processor knows where 2,048 are.
+const LARGE_PAGE: u64 = 2 << 20;
 
 const _: () = assert!(SEGMENT_SLOTS.is_multiple_of(GROUP_SLOTS));
 const _: () = assert!(cfg!(target_endian = "little"), "vectors are read in place, little-endian");
@@ -248,10 +253,22 @@ impl Segment {
             return Ok(());
         }
         self.check_length()?;
-        let slots = self.grown(slots);
-        self.file.allocate(self.layout.file_bytes(slots))?;
+        let before = self.layout.file_bytes(self.reserved());
+        let (slots, end) = self.grown(slots);
+        self.file.allocate(end)?;
+        self.fill_large_pages(before..end)?;
         self.reserved.store(slots, Ordering::Release);
         Ok(())
+    }
+
+    /// Writes zeros to the large pages that are wholly within these bytes, which were never written.
+    fn fill_large_pages(&self, bytes: Range<u64>) -> Result<()> {
+        let pages = bytes.start.div_ceil(LARGE_PAGE)..bytes.end / LARGE_PAGE;
+        if pages.is_empty() {
+            return Ok(());
+        }
+        let zeros = vec![0; LARGE_PAGE as usize];
+        pages.into_iter().try_for_each(|page| self.file.write_all_at(&zeros, page * LARGE_PAGE))
     }
 
     /// Gives back the space of consecutive groups that hold nothing anybody needs.
@@ -291,11 +308,17 @@ impl Segment {
         self.file.space()
     }
 
-    /// `slots` and some more, in whole groups.
-    fn grown(&self, slots: u32) -> u32 {
+    /// `slots` and some more, in whole groups, and the length of the file with them: whole large pages where it grows by
+    /// more than one of them.
+    fn grown(&self, slots: u32) -> (u32, u64) {
         let needed = self.layout.file_bytes(slots);
         let ahead = (self.layout.file_bytes(self.reserved()) / 8).min(GROWTH_BYTES_MAX);
-        self.layout.slots_of(needed + ahead)
+        if ahead < LARGE_PAGE {
+            let slots = self.layout.slots_of(needed + ahead);
+            return (slots, self.layout.file_bytes(slots));
+        }
+        let end = (needed + ahead).next_multiple_of(LARGE_PAGE).min(self.layout.file_bytes(SEGMENT_SLOTS));
+        (self.layout.slots_of(end), end)
     }
 
     /// Writes consecutive slots of one group: `vectors` is their bytes back to back.

@@ -154,6 +154,11 @@ impl View {
         self.dimensions
     }
 
+    /// Bytes of a vector in its segment.
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
     /// Slots at and above this have no vector here.
     pub fn slots_end(&self) -> u32 {
         match self.segments.last() {

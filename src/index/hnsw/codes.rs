@@ -123,17 +123,21 @@ impl<V: Vectors> Vectors for Coded<'_, V> {
         self.exact.slots_end().min(self.blocks.end())
     }
 
-    #[inline]
+    fn bytes(&self) -> usize {
+        self.blocks.stride() * size_of::<u32>()
+    }
+
+    #[inline(always)]
     fn get(&self, slot: u32) -> Vector<'_> {
         self.coder.read(self.blocks.words(slot))
     }
 
-    #[inline]
+    #[inline(always)]
     fn norm(&self, slot: u32) -> f32 {
         self.coder.norm(self.blocks.words(slot))
     }
 
-    #[inline]
+    #[inline(always)]
     fn prefetch(&self, slot: u32) {
         prefetch(self.blocks.words(slot));
     }

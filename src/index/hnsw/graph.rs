@@ -317,6 +317,7 @@ impl<'a, V: Vectors> Reader<'a, V> {
     }
 
     /// The block of a slot on `level`, if the node is that high.
+    #[inline]
     pub fn block(&self, slot: u32, level: u32) -> Option<Block<'_>> {
         let mut block = self.base.block(slot)?;
         for _ in 0..level {
@@ -329,7 +330,7 @@ impl<'a, V: Vectors> Reader<'a, V> {
         Some(block)
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn rank(&self, query: &Query, slot: u32) -> f32 {
         query.rank(self.vectors.get(slot), self.vectors.norm(slot))
     }

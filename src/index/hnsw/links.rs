@@ -176,32 +176,36 @@ impl<'a> Block<'a> {
     }
 }
 
-/// Words of `CHUNK_BLOCKS` blocks.
+/// Words of `CHUNK_BLOCKS` blocks: of memory, a generation, or spilled blocks.
 #[derive(Clone)]
-enum Chunk {
-    Memory {
-        words: Arc<[AtomicU32]>,
-        _held: Arc<Held>,
-    },
-    /// Words of a mapped file from `start` on: a generation, or spilled blocks.
-    Mapped {
-        map: Arc<WordMap>,
-        start: usize,
-        words: usize,
-    },
+struct Chunk {
+    map: Arc<WordMap>,
+    /// Its first word in the map.
+    start: usize,
+    words: usize,
+    /// What it has of the room with others of its map, when it is in memory.
+    held: Option<Arc<Held>>,
 }
 
 impl Chunk {
-    fn zeroed(words: usize, held: Held) -> Chunk {
-        Chunk::Memory { words: (0..words).map(|_| AtomicU32::new(0)).collect(), _held: Arc::new(held) }
+    /// `count` chunks of `words` words each, side by side.
+    fn zeroed(words: usize, count: usize, held: Held) -> impl Iterator<Item = Chunk> {
+        Chunk::of(WordMap::zeroed(count * words), words, count, Some(Arc::new(held)))
+    }
+
+    fn of(map: WordMap, words: usize, count: usize, held: Option<Arc<Held>>) -> impl Iterator<Item = Chunk> {
+        let map = Arc::new(map);
+        (0..count).map(move |number| Chunk {
+            map: map.clone(),
+            start: number * words,
+            words,
+            held: held.clone(),
+        })
     }
 
     #[inline]
     fn words(&self) -> &[AtomicU32] {
-        match self {
-            Chunk::Memory { words, .. } => words,
-            Chunk::Mapped { map, start, words } => &map[*start..*start + *words],
-        }
+        &self.map[self.start..self.start + self.words]
     }
 }
 
@@ -234,12 +238,12 @@ impl Links {
         let words = CHUNK_BLOCKS as usize * links.stride;
         let whole = (blocks / CHUNK_BLOCKS) as usize;
         let mut chunks: Vec<Chunk> = (0..whole)
-            .map(|number| Chunk::Mapped { map: map.clone(), start: start + number * words, words })
+            .map(|number| Chunk { map: map.clone(), start: start + number * words, words, held: None })
             .collect();
         let rest = (blocks % CHUNK_BLOCKS) as usize * links.stride;
         if rest > 0 {
             let from = start + whole * words;
-            links.add_chunks(&mut chunks);
+            links.add_chunks(&mut chunks, 1);
             for (to, word) in chunks[whole].words().iter().zip(&map[from..from + rest]) {
                 to.store(word.load(Ordering::Relaxed), Ordering::Relaxed);
             }
@@ -262,41 +266,40 @@ impl Links {
         let _growing = self.growing.lock();
         let mut chunks = Vec::clone(&self.chunks.load());
         while chunks.len() < needed {
-            self.add_chunks(&mut chunks);
+            self.add_chunks(&mut chunks, needed);
         }
         self.chunks.store(Arc::new(chunks));
     }
 
-    /// One in memory, or several in a file.
-    fn add_chunks(&self, chunks: &mut Vec<Chunk>) {
+    /// Those up to `needed` in memory, or as many as there is room for; or some in a file.
+    fn add_chunks(&self, chunks: &mut Vec<Chunk>, needed: usize) {
         let words = CHUNK_BLOCKS as usize * self.stride;
         let bytes = words as u64 * WORD;
+        let missing = (needed - chunks.len()) as u64;
+        let fit =
+            std::iter::successors(Some(missing), |count| Some(count / 2)).take_while(|&count| count > 0);
+        let held = fit.map(|count| (count, self.room.take(count * bytes))).find(|(_, held)| held.is_some());
         let count = (SPILLED_BYTES / bytes).min(chunks.len() as u64).max(1);
-        if let Some(held) = self.room.take(bytes) {
-            chunks.push(Chunk::zeroed(words, held));
+        if let Some((count, Some(held))) = held {
+            chunks.extend(Chunk::zeroed(words, count as usize, held));
         } else if let Some((map, held)) = self.room.spill(count * bytes) {
-            let map = Arc::new(map);
-            let chunk = |number| Chunk::Mapped { map: map.clone(), start: number * words, words };
-            chunks.extend((0..count as usize).map(chunk));
+            chunks.extend(Chunk::of(map, words, count as usize, None));
             self.spilled.lock().push(held);
         } else {
-            chunks.push(Chunk::zeroed(words, self.room.take_anyway(bytes)));
+            chunks.extend(Chunk::zeroed(words, 1, self.room.take_anyway(bytes)));
         }
     }
 
     /// The first block that is not in memory, if any is not.
     pub fn first_mapped(&self) -> Option<u64> {
         let chunks = self.chunks.load();
-        let place = chunks.iter().position(|chunk| matches!(chunk, Chunk::Mapped { .. }))?;
+        let place = chunks.iter().position(|chunk| chunk.held.is_none())?;
         Some(place as u64 * u64::from(CHUNK_BLOCKS))
     }
 
     /// An error (58030) when blocks could not be read, ever: they are zeros since, and so is what was stored there.
     pub fn refuse_unread(&self) -> Result<()> {
-        self.chunks.load().iter().try_for_each(|chunk| match chunk {
-            Chunk::Memory { .. } => Ok(()),
-            Chunk::Mapped { map, .. } => map.refuse_unread(),
-        })
+        self.chunks.load().iter().try_for_each(|chunk| chunk.map.refuse_unread())
     }
 
     /// Bytes of all blocks, mapped ones included.
@@ -361,6 +364,24 @@ mod tests {
         assert_eq!(block.links(block.header()).collect::<Vec<_>>(), [1, 2, 3, 4]);
         assert_eq!(block.header().up(), 9);
         assert_eq!((before.end(), after.end()), (CHUNK_BLOCKS, 3 * CHUNK_BLOCKS));
+    }
+
+    /// Several at once where there is room for some of them only: the rest is in a file.
+    #[test]
+    fn blocks_are_in_memory_as_far_as_there_is_room() {
+        let chunk_bytes = u64::from(CHUNK_BLOCKS) * 5 * WORD;
+        let fs = std::sync::Arc::new(crate::fs::MemoryFs::new());
+        let room = Room::new(fs, "/spill".into(), 3 * chunk_bytes).unwrap();
+        let links = Links::new(4, &room);
+        links.grow(u64::from(CHUNK_BLOCKS) * 7);
+        assert!(links.view().end() >= 7 * CHUNK_BLOCKS);
+        assert_eq!((links.first_mapped(), room.held()), (Some(u64::from(3 * CHUNK_BLOCKS)), 3 * chunk_bytes));
+        let view = links.view();
+        (0..7 * CHUNK_BLOCKS)
+            .for_each(|number| view.block(number).unwrap().write(Header::new(0, 0), &[number]));
+        assert!((0..7 * CHUNK_BLOCKS).all(|number| view.block(number).unwrap().link(0) == number));
+        drop((view, links));
+        assert_eq!(room.held(), 0);
     }
 
     #[test]

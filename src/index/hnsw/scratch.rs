@@ -22,15 +22,18 @@ impl Scratch {
 #[derive(Default)]
 pub struct Visited {
     bits: Vec<u64>,
-    set: Vec<u32>,
+    /// The first `count` are those in the set, in the order they came; what lies behind is of no meaning.
+    list: Vec<u32>,
+    count: usize,
 }
 
 impl Visited {
     /// Empties the set and makes room for slots `..end`.
     pub fn reset(&mut self, end: u32) {
-        for slot in self.set.drain(..) {
+        for slot in &self.list[..self.count] {
             self.bits[(slot >> 6) as usize] = 0;
         }
+        self.count = 0;
         let words = (end as usize).div_ceil(64);
         if self.bits.len() < words {
             self.bits.resize(words, 0);
@@ -40,14 +43,28 @@ impl Visited {
     /// False when it was there already.
     #[inline]
     pub fn insert(&mut self, slot: u32) -> bool {
-        let word = &mut self.bits[(slot >> 6) as usize];
-        let bit = 1u64 << (slot & 63);
-        if *word & bit != 0 {
-            return false;
+        let before = self.count;
+        self.insert_all(std::iter::once(slot), 1);
+        self.count > before
+    }
+
+    /// Adds `most` slots at most.
+    ///
+    /// Two of three links lead to where the search has been, in no order that a processor could foresee: so all are written
+    /// down, and the count goes on behind those that are new.
+    #[inline]
+    pub fn insert_all(&mut self, slots: impl Iterator<Item = u32>, most: usize) {
+        let room = self.count + most;
+        if self.list.len() < room {
+            self.list.resize(2 * room, 0);
         }
-        *word |= bit;
-        self.set.push(slot);
-        true
+        let (bits, list) = (&mut self.bits[..], &mut self.list[..room]);
+        for slot in slots {
+            let (word, bit) = (&mut bits[(slot >> 6) as usize], 1u64 << (slot & 63));
+            list[self.count] = slot;
+            self.count += usize::from(*word & bit == 0);
+            *word |= bit;
+        }
     }
 
     #[inline]
@@ -55,8 +72,15 @@ impl Visited {
         self.bits[(slot >> 6) as usize] & (1u64 << (slot & 63)) != 0
     }
 
+    #[inline]
     pub fn len(&self) -> usize {
-        self.set.len()
+        self.count
+    }
+
+    /// All there are, in the order they came.
+    #[inline]
+    pub fn list(&self) -> &[u32] {
+        &self.list[..self.count]
     }
 }
 
@@ -197,5 +221,8 @@ mod tests {
         assert!(visited.insert(99) && !visited.insert(99) && visited.contains(99));
         visited.reset(200);
         assert!(!visited.contains(99) && visited.len() == 0);
+        visited.insert_all([5, 199, 5, 64, 199, 5].into_iter(), 6);
+        visited.insert_all([64, 0].into_iter(), 2);
+        assert_eq!(visited.list(), [5, 199, 64, 0]);
     }
 }

@@ -8,8 +8,8 @@
 //! 4. Put the twins behind their firsts: results of the same rank, for free. They take part in no step before,
 //!    so that a thousand equal rows count as one candidate and do not end the search early.
 //!
-//! A vector comes from memory in about 100 ns and is compared in 35, so that comparisons must not wait for it: [`AHEAD`]
-//! vectors are always loading, also from one node to the next. The next node is expanded when fewer are left to compare,
+//! A vector comes from memory in about 100 ns and is compared in 35, so that comparisons must not wait for it:
+//! [`AHEAD_MIN`] vectors or more are always loading, also from one node to the next. The next node is expanded when fewer are left to compare,
 //! without knowing what those will bring, and every candidate's links are loading from the moment it becomes one.
 
 use super::graph::{Graph, Reader};
@@ -19,8 +19,11 @@ use crate::distance::Query;
 use crate::index::found::{Counters, Hit, key, rank_of};
 use crate::index::source::Vectors;
 
-/// Vectors being loaded while one is compared.
-const AHEAD: usize = 4;
+/// Vectors being loaded while one is compared: as many as these bytes, within these limits. With 8 instead of 4 walks
+/// through codes of 392 bytes or vectors of 512 take 3 to 6 % less time, through vectors of 1,536 as long or 2 % more.
+const AHEAD_BYTES: usize = 4096;
+const AHEAD_MIN: usize = 4;
+const AHEAD_MAX: usize = 8;
 
 /// Candidates on the levels above the one that is searched with `ef`.
 ///
@@ -78,15 +81,15 @@ impl<V: Vectors> Reader<'_, V> {
         scratch: &mut Scratch,
         counters: &mut Counters,
     ) {
-        let Scratch { visited, batch, pool, .. } = scratch;
+        let Scratch { visited, pool, .. } = scratch;
         visited.reset(self.bound);
         pool.begin_again(ef);
-        batch.clear();
         pool.keys().for_each(|start| _ = visited.insert(start as u32));
-        // Those of the batch before `scored` have been compared, those before `loading` are on their way.
-        let (mut scored, mut loading) = (0, 0);
+        let ahead = (AHEAD_BYTES / self.vectors.bytes().max(1)).clamp(AHEAD_MIN, AHEAD_MAX);
+        // Those met before `scored` have been compared, those before `loading` are on their way.
+        let (mut scored, mut loading) = (visited.len(), visited.len());
         loop {
-            while batch.len() - scored < AHEAD
+            while visited.len() - scored < ahead
                 && let Some(best) = pool.next()
             {
                 let Some(block) = self.block(best as u32, level) else { continue };
@@ -95,17 +98,16 @@ impl<V: Vectors> Reader<'_, V> {
                 if level == 0 && header.has_twins() {
                     pool.set_twin(block.next_twin(header));
                 }
-                batch.drain(..scored);
-                (scored, loading) = (0, loading - scored);
-                let known = batch.len();
-                batch.extend(block.links(header).filter(|&link| link < self.bound && visited.insert(link)));
+                let known = visited.len();
+                let links = block.links(header).filter(|&link| link < self.bound);
+                visited.insert_all(links, block.capacity(header));
                 if self.announces {
-                    self.vectors.will_need(&batch[known..]);
+                    self.vectors.will_need(&visited.list()[known..]);
                 }
             }
-            let Some(&slot) = batch.get(scored) else { break };
-            while loading < batch.len().min(scored + AHEAD) {
-                self.vectors.prefetch(batch[loading]);
+            let Some(&slot) = visited.list().get(scored) else { break };
+            while loading < visited.len().min(scored + ahead) {
+                self.vectors.prefetch(visited.list()[loading]);
                 loading += 1;
             }
             scored += 1;

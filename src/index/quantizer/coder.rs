@@ -308,7 +308,7 @@ impl Coder {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn read<'a>(&self, words: &'a [AtomicU32]) -> Vector<'a> {
         match self.quantization {
             Quantization::Sq8 => Vector::Code {
@@ -323,7 +323,7 @@ impl Coder {
     }
 
     /// The norm of a code, or its term; signs and parts have none and need none.
-    #[inline]
+    #[inline(always)]
     pub fn norm(&self, words: &[AtomicU32]) -> f32 {
         match self.quantization {
             Quantization::Bq | Quantization::Pq => 0.0,
