@@ -16,6 +16,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::planner::names;
+use crate::sql::order_by;
 use crate::sql::rewrite::{bare_text, folded, is_column, name_of};
 use crate::sql::trees::{computed, lone_name};
 use crate::sql::visit;
@@ -47,6 +48,7 @@ pub fn name_arms(body: &mut SetExpr) {
 }
 
 fn name_where(query: &mut Query, is_named: impl Fn(&Expr) -> bool) {
+    order_by::number_repeated(query);
     let sorted_by: Vec<String> = match query.order_by.as_ref().map(|order| &order.kind) {
         Some(OrderByKind::Expressions(keys)) => {
             keys.iter().filter_map(|key| lone_name(&key.expr)).map(folded).collect()

@@ -111,6 +111,24 @@ fn check_names(query: &Query) -> Result<()> {
     Ok(())
 }
 
+/// Names of several items that are the same, as the place of the first: the others get names that differ.
+pub fn number_repeated(query: &mut Query) {
+    let (SetExpr::Select(select), Some(order)) = (query.body.as_ref(), &mut query.order_by) else { return };
+    let OrderByKind::Expressions(keys) = &mut order.kind else { return };
+    // Behind a `*` nobody knows the numbers.
+    let items: Vec<(&Expr, String)> = select.projection.iter().map_while(item).collect();
+    for key in keys {
+        let Some(name) = lone_name(&key.expr).map(folded) else { continue };
+        let named: Vec<usize> = (0..items.len()).filter(|place| items[*place].1 == name).collect();
+        if let [first, others @ ..] = named.as_slice()
+            && !others.is_empty()
+            && !others.iter().any(|other| differ(items[*first].0, items[*other].0))
+        {
+            key.expr = number(first + 1);
+        }
+    }
+}
+
 /// Whether two items are known to be different: not where one of them has the name of a table and the other has not, nor by
 /// letters' case or a cast.
 fn differ(one: &Expr, other: &Expr) -> bool {
