@@ -265,6 +265,7 @@ fn columns(fs: Arc<DiskFs>, rows: u32) {
     }
     let (number, two, every) = ([0].as_slice(), [1, 5].as_slice(), [0, 1, 2, 3, 4, 5, 6, 7].as_slice());
     let scans = |what: &str| {
+        same_rows(&sides, &layout);
         for wanted in [number, two, every] {
             let mut sums = Vec::new();
             let mut times: [Vec<Duration>; 2] = Default::default();
@@ -279,7 +280,7 @@ fn columns(fs: Arc<DiskFs>, rows: u32) {
                     times.push(start.elapsed());
                 }
             }
-            assert!(sums.iter().all(|sum| *sum == sums[0]), "both sides have the same rows: {sums:?}");
+            assert!(sums.iter().all(|sum| *sum == sums[0]), "both sides read as many bytes: {sums:?}");
             for (side, times) in sides.iter().zip(times) {
                 let took = median(times.into_iter());
                 let rate = f64::from(rows) / took.as_secs_f64() / 1e6;
@@ -350,6 +351,31 @@ struct Sum(u64);
 impl Sum {
     fn add(&mut self, value: u64) {
         self.0 = self.0.wrapping_add(value);
+    }
+}
+
+/// Both sides have the same cells.
+fn same_rows(sides: &[Side; 2], layout: &Layout) {
+    let mut rows = sides[0].tree.scan(Bound::Included(&[1]), Bound::Excluded(&[2]), LATEST);
+    let mut scan = sides[1].tree.rows(1, LATEST, None).expect("a scan");
+    loop {
+        let gathered = scan.next(SCANNED_AT_ONCE).expect("rows");
+        let as_many = gathered.len().max(1);
+        let expected: Vec<Slice> = rows.by_ref().take(as_many).map(|row| row.expect("a row").2).collect();
+        assert_eq!(gathered.len(), expected.len());
+        if expected.is_empty() {
+            return;
+        }
+        for column in 0..layout.columns() {
+            let mut expected = expected.iter().map(|row| layout.read(row).expect("a row"));
+            let cells = layout.gather(&gathered, column).expect("cells");
+            let same = cells.each(|cell| {
+                let expected = expected.next().expect("a row for each");
+                assert_eq!(cell, expected.raw(column).expect("a cell"), "column {column}");
+                Ok(())
+            });
+            same.expect("cells");
+        }
     }
 }
 

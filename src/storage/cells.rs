@@ -35,11 +35,18 @@ impl Row {
     }
 }
 
+/// Who gathers rows stops at so many bytes of them: offsets of arrays are of 31 bits, and a batch of a statement is in
+/// memory as a whole. Rows of up to 8 KiB, as nearly all are, come 2,048 at a time nevertheless.
+const GATHERED_BYTES: usize = 16 << 20;
+
 /// Rows and their slots.
 #[derive(Clone, Default)]
 pub struct Rows {
     slots: Vec<u32>,
     runs: Vec<Run>,
+    bytes: usize,
+    /// What a row may have besides its own bytes.
+    bytes_each: usize,
 }
 
 #[derive(Clone)]
@@ -55,6 +62,17 @@ pub enum Piece<'a> {
 }
 
 impl Rows {
+    /// None yet; each of them counts for so many bytes more than it has.
+    pub fn counting(bytes_each: usize) -> Rows {
+        Rows { bytes_each, ..Rows::default() }
+    }
+
+    /// Whether they have so many bytes that no more of them should be gathered at once. A row has room in any case.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.bytes >= GATHERED_BYTES
+    }
+
     pub fn len(&self) -> usize {
         self.slots.len()
     }
@@ -69,15 +87,18 @@ impl Rows {
 
     pub fn push(&mut self, slot: u32, row: Row) {
         match row {
-            Row::Bytes(row) => {
-                self.slots.push(slot);
-                self.runs.push(Run::Bytes(row));
-            }
+            Row::Bytes(row) => self.push_bytes(slot, row),
             Row::Entry(block, index) => {
                 self.slots.push(slot);
                 self.push_run(&block, index as usize..index as usize + 1);
             }
         }
+    }
+
+    fn push_bytes(&mut self, slot: u32, row: Slice) {
+        self.slots.push(slot);
+        self.bytes += row.len() + self.bytes_each;
+        self.runs.push(Run::Bytes(row));
     }
 
     /// Entries of a block, which are rows.
@@ -87,6 +108,8 @@ impl Rows {
     }
 
     fn push_run(&mut self, block: &Columns, entries: Range<usize>) {
+        // All of a block are a few KiB, so that it does not matter which of them are the long ones.
+        self.bytes += entries.len() * (block.bytes().div_ceil(block.count()) + self.bytes_each);
         if let Some(Run::Entries { block: last, first, count }) = self.runs.last_mut()
             && (*first + *count) as usize == entries.start
             && last.is(block)
@@ -110,14 +133,13 @@ impl Rows {
 
     /// The rows at those places for which `keep` is true.
     pub fn select(&self, keep: impl Fn(usize) -> bool) -> Rows {
-        let mut kept = Rows::default();
+        let mut kept = Rows::counting(self.bytes_each);
         let mut at = 0;
         for run in &self.runs {
             match run {
                 Run::Bytes(row) => {
                     if keep(at) {
-                        kept.slots.push(self.slots[at]);
-                        kept.runs.push(Run::Bytes(row.clone()));
+                        kept.push_bytes(self.slots[at], row.clone());
                     }
                     at += 1;
                 }

@@ -34,6 +34,8 @@ pub struct ColumnScan {
     /// First byte of rows' keys.
     prefix: u8,
     snapshot: Seq,
+    /// What a row counts for besides its own bytes.
+    bytes_each: usize,
     /// The slot of which the version that counts has been seen last.
     decided: Option<u32>,
 }
@@ -64,7 +66,12 @@ impl ColumnScan {
     /// Nothing yet, of rows whose keys begin with `prefix`.
     pub(super) fn new(prefix: u8, snapshot: Seq, own: Option<OwnRows>) -> ColumnScan {
         let own = own.map(|own| Cursor { part: Part::Own(own, None), head: None });
-        ColumnScan { cursors: own.into_iter().collect(), prefix, snapshot, decided: None }
+        ColumnScan { cursors: own.into_iter().collect(), prefix, snapshot, bytes_each: 0, decided: None }
+    }
+
+    /// Rows are read with what comes from elsewhere, which has so many bytes for each: they come that many fewer at a time.
+    pub fn counting(self, bytes_each: usize) -> ColumnScan {
+        ColumnScan { bytes_each, ..self }
     }
 
     /// Adds a part that is older than all before.
@@ -92,10 +99,11 @@ impl ColumnScan {
         Ok(self)
     }
 
-    /// The next rows, as many as are wanted unless the end comes first; none at the end. After an error there are none.
+    /// The next rows, at most as many as are wanted: fewer where they are long, or before the end; none only at the end.
+    /// After an error there are none.
     pub fn next(&mut self, wanted: usize) -> Result<Rows> {
-        let mut rows = Rows::default();
-        while rows.len() < wanted {
+        let mut rows = Rows::counting(self.bytes_each);
+        while rows.len() < wanted && !rows.is_full() {
             match self.step(wanted, &mut rows) {
                 Ok(true) => {}
                 Ok(false) => break,
@@ -129,7 +137,7 @@ impl ColumnScan {
             let snapshot = table.stored_seq(self.snapshot);
             let end = bound.map_or(block.count(), |bound| block.before(bound));
             if block.is_plain(snapshot) {
-                let end = end.min(*at + wanted - rows.len());
+                let end = end.min(at.saturating_add(wanted - rows.len()));
                 rows.push_entries(block, *at..end);
                 self.decided = Some(block.slot(end - 1));
                 *at = end - 1;
@@ -178,6 +186,16 @@ fn versions(
     entries.end
 }
 
+/// The slot of a row's key; `None` for the first key behind all rows, which begins otherwise.
+fn slot_in(prefix: u8, key: &[u8], place: impl std::fmt::Display) -> Result<Option<u32>> {
+    match slot_of(prefix, key) {
+        None if key.first() == Some(&prefix) => {
+            Err(Error::corrupt(place, 0, "the key of a row", key.escape_ascii()))
+        }
+        slot => Ok(slot),
+    }
+}
+
 impl Cursor {
     fn is_own(&self) -> bool {
         matches!(self.part, Part::Own(..))
@@ -195,8 +213,10 @@ impl Cursor {
                 None => None,
             },
             Part::Memtable(source) => match source.advance() {
-                // Rows' keys end where others begin.
-                true => source.entry().and_then(|entry| Some((slot_of(prefix, entry.key)?, entry.seq))),
+                true => match source.entry() {
+                    Some(entry) => slot_in(prefix, entry.key, "memtable")?.map(|slot| (slot, entry.seq)),
+                    None => None,
+                },
                 false => None,
             },
             Part::Level(level) => level.step(prefix, is_begin)?,
@@ -247,17 +267,10 @@ impl Level {
                 (block.slot(self.at), block.seq(self.at))
             }
             DataBlock::Columns(_) => return Ok(None),
-            DataBlock::Entries(block) => {
-                let key = block.key(self.at);
-                let Some(slot) = slot_of(prefix, key) else {
-                    // Keys that begin otherwise come after all rows.
-                    let is_end = key.first().is_none_or(|first| *first != prefix);
-                    let error =
-                        || Error::corrupt(table.path().display(), 0, "the key of a row", key.escape_ascii());
-                    return if is_end { Ok(None) } else { Err(error()) };
-                };
-                (slot, block.seq(self.at))
-            }
+            DataBlock::Entries(block) => match slot_in(prefix, block.key(self.at), table.path().display())? {
+                Some(slot) => (slot, block.seq(self.at)),
+                None => return Ok(None),
+            },
         };
         Ok(Some((slot, table.global_seq().unwrap_or(seq))))
     }

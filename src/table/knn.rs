@@ -38,7 +38,7 @@ use crate::functions::cells::{Cell, check_same_dimensions, read};
 use crate::index::recall::Advice;
 use crate::index::strategy::Shape;
 use crate::index::{Finder, Found, Probes, Request, Rows, Strategy, search};
-use crate::storage::{self, Row};
+use crate::storage::Row;
 use crate::table::bindings::{Bindings, Execution};
 use crate::table::columns::Decoder;
 use crate::table::explained::Explained;
@@ -423,20 +423,29 @@ impl KnnScanExec {
         }
         *self.report.lock() = report;
         // Many rows' texts would be more than one column of a batch can hold.
-        answers.chunks(BATCH_ROWS).map(|answers| self.batch(schema, &search.snapshot, answers)).collect()
+        let mut left = answers.iter();
+        let mut batches = Vec::new();
+        while !left.as_slice().is_empty() {
+            batches.push(self.batch(schema, &search.snapshot, &mut left)?);
+        }
+        Ok(batches)
     }
 
+    /// Of the next answers, as many as are gathered at once.
     fn batch(
         &self,
         schema: &SchemaRef,
         snapshot: &Arc<Snapshot>,
-        answers: &[Answer],
+        answers: &mut std::slice::Iter<'_, Answer>,
     ) -> crate::error::Result<RecordBatch> {
         let stored: Vec<usize> =
             self.columns.iter().copied().filter(|column| *column != self.distance).collect();
-        let mut distances = Float64Builder::with_capacity(answers.len());
-        let mut rows = storage::Rows::default();
-        for answer in answers {
+        let mut distances = Float64Builder::with_capacity(answers.len().min(BATCH_ROWS));
+        let mut rows = snapshot.no_rows();
+        while rows.len() < BATCH_ROWS
+            && !rows.is_full()
+            && let Some(answer) = answers.next()
+        {
             distances.append_option(answer.distance);
             rows.push(answer.slot, answer.row.clone());
         }
@@ -744,14 +753,28 @@ impl<'a> Search<'a> {
     }
 
     fn passing(&self, filter: &Filter, answers: Vec<Answer>) -> crate::error::Result<Vec<Answer>> {
-        let decoder = Decoder::new(Arc::clone(&self.snapshot), filter.columns())?;
-        let mut rows = storage::Rows::default();
-        answers.iter().for_each(|answer| rows.push(answer.slot, answer.row.clone()));
-        let mask = filter.test(&decoder, &rows)?;
-        let Some(mask) = mask else { return Ok(answers) };
         use arrow::array::Array;
-        let passes = |position: usize| mask.is_valid(position) && mask.value(position);
-        Ok(answers.into_iter().enumerate().filter_map(|(n, answer)| passes(n).then_some(answer)).collect())
+        let decoder = Decoder::new(Arc::clone(&self.snapshot), filter.columns())?;
+        let mut passed = Vec::with_capacity(answers.len());
+        let mut left = answers.into_iter();
+        while !left.as_slice().is_empty() {
+            let mut rows = self.snapshot.no_rows();
+            let mut tested = Vec::new();
+            while !rows.is_full()
+                && let Some(answer) = left.next()
+            {
+                rows.push(answer.slot, answer.row.clone());
+                tested.push(answer);
+            }
+            let Some(mask) = filter.test(&decoder, &rows)? else {
+                passed.append(&mut tested);
+                continue;
+            };
+            let passes = |position: usize| mask.is_valid(position) && mask.value(position);
+            let tested = tested.into_iter().enumerate();
+            passed.extend(tested.filter_map(|(n, answer)| passes(n).then_some(answer)));
+        }
+        Ok(passed)
     }
 
     /// Those of `slots` whose rows are visible and pass the filter.
@@ -761,11 +784,10 @@ impl<'a> Search<'a> {
         let mut slots = slots.iter();
         loop {
             self.execution.check_cancel()?;
-            let block: Vec<u32> = slots.by_ref().take(2_048).collect();
-            if block.is_empty() {
+            let rows = self.snapshot.rows_at(&mut slots, BATCH_ROWS)?;
+            if rows.is_empty() {
                 return Ok(passed);
             }
-            let rows = self.snapshot.rows_at(block)?;
             passed.extend(passing(&self.scan.filter, &decoder, rows)?.slots());
         }
     }

@@ -201,10 +201,19 @@ impl Snapshot {
         slots.iter().map(|&slot| self.row(slot)).collect()
     }
 
-    /// Those of the rows at these slots that are visible, where they lie.
-    pub fn rows_at(&self, slots: impl IntoIterator<Item = u32>) -> Result<Rows> {
-        let mut rows = Rows::default();
-        for slot in slots {
+    /// To gather rows of this snapshot in.
+    pub fn no_rows(&self) -> Rows {
+        Rows::counting(self.layout().missing_bytes())
+    }
+
+    /// The next of the rows at these slots that are visible, where they lie: at most as many as are wanted, fewer where they
+    /// are long; none only at the end of the slots.
+    pub fn rows_at(&self, slots: &mut impl Iterator<Item = u32>, wanted: usize) -> Result<Rows> {
+        let mut rows = self.no_rows();
+        while rows.len() < wanted
+            && !rows.is_full()
+            && let Some(slot) = slots.next()
+        {
             if let Some(row) = self.find(slot)? {
                 rows.push(slot, row);
             }
@@ -225,7 +234,8 @@ impl Snapshot {
     /// All visible rows, in order of slots, where they lie.
     pub fn columns(&self) -> Result<ColumnScan> {
         let own = self.0.overlay.as_ref().map(|overlay| Box::new(overlay.rows_from(0)) as OwnRows);
-        self.0.table.tree().rows(keys::ROW, self.0.seq, own)
+        let scan = self.0.table.tree().rows(keys::ROW, self.0.seq, own)?;
+        Ok(scan.counting(self.layout().missing_bytes()))
     }
 
     /// All visible rows.

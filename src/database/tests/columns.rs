@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::catalog::{Edit, Object};
 use crate::database::RowUpdate;
+use crate::error::SqlState;
 use crate::fs::DiskFs;
 use crate::log::{Position, Seq, StorageId};
 use crate::storage::{Checkpoint, OwnRows, Piece, Rows, Slice, Store};
@@ -52,7 +53,45 @@ pub fn agree(snapshot: &Snapshot, wanted: usize) {
     let last = expected.last().map_or(0, |(slot, _)| slot + 3);
     let some = || (0..last).step_by(3).filter(|slot| snapshot.row(*slot).unwrap().is_some());
     let expected: Vec<_> = some().map(|slot| (slot, snapshot.row(slot).unwrap().unwrap())).collect();
-    rows_agree(snapshot.layout(), &expected, &snapshot.rows_at((0..last).step_by(3)).unwrap());
+    rows_agree(
+        snapshot.layout(),
+        &expected,
+        &snapshot.rows_at(&mut (0..last).step_by(3), usize::MAX).unwrap(),
+    );
+}
+
+/// The rows of a table by their ids; a vector counts as one that is not NULL.
+type Model = std::collections::BTreeMap<i64, Vec<Value>>;
+
+/// A scan by column has what was written.
+fn is_model(snapshot: &Snapshot, model: &Model, wanted: usize) {
+    let layout = snapshot.layout();
+    let mut scan = snapshot.columns().unwrap();
+    let mut found = Model::new();
+    loop {
+        let rows = scan.next(wanted).unwrap();
+        if rows.is_empty() {
+            break;
+        }
+        let mut values = vec![Vec::new(); rows.len()];
+        for column in 0..layout.columns() {
+            let mut row = values.iter_mut();
+            let each = layout.gather(&rows, column).unwrap().each(|cell| {
+                row.next().unwrap().push(match cell {
+                    None => Value::Null,
+                    Some(_) if layout.is_slot_vector(column) => Value::Vector(Vec::new()),
+                    Some(cell) => crate::table::rows::decode(cell, layout.column_type(column))?,
+                });
+                Ok(())
+            });
+            each.unwrap();
+        }
+        for row in values {
+            let Value::Int8(id) = row[0] else { panic!("{row:?}") };
+            assert!(found.insert(id, row).is_none(), "row {id} is there twice");
+        }
+    }
+    assert_eq!(found, *model);
 }
 
 /// A tree of rows of a layout, whose tables are of columns.
@@ -140,12 +179,22 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn write(model: &mut Model, row: &[Value]) {
+    let Value::Int8(id) = row[0] else { panic!("{row:?}") };
+    let cell = |value: &Value| match value {
+        Value::Vector(_) => Value::Vector(Vec::new()),
+        value => value.clone(),
+    };
+    model.insert(id, row.iter().map(cell).collect());
+}
+
 struct World {
     database: Arc<Database>,
     table: Oid,
     next: i64,
     changes: u32,
-    held: Vec<Snapshot>,
+    model: Model,
+    held: Vec<(Snapshot, Model)>,
 }
 
 impl World {
@@ -162,7 +211,7 @@ impl World {
         ];
         let table = create_with(&mut txn, "t", columns);
         txn.commit().unwrap();
-        World { database, table, next: 0, changes: 0, held: Vec::new() }
+        World { database, table, next: 0, changes: 0, model: Model::new(), held: Vec::new() }
     }
 
     fn row(&self, id: i64) -> Vec<Value> {
@@ -193,12 +242,13 @@ impl World {
             .collect()
     }
 
-    fn change(&mut self, txn: &mut Transaction, step: &Step) {
+    fn change(&mut self, txn: &mut Transaction, step: &Step, model: &mut Model) {
         txn.start_statement();
         match *step {
             Step::Insert(count) => {
                 let rows: Vec<_> = (self.next..self.next + i64::from(count)).map(|id| self.row(id)).collect();
                 self.next += i64::from(count);
+                rows.iter().for_each(|row| write(model, row));
                 done(txn.insert(self.table, &rows, OnConflict::Error));
             }
             Step::Update { first, every } => {
@@ -209,12 +259,15 @@ impl World {
                     row[2] = Value::Text(format!("changed {}", self.changes));
                     RowUpdate { slot: *slot, row, vectors_changed: false }
                 };
-                let rows = chosen.iter().map(new).collect();
+                let rows: Vec<RowUpdate> = chosen.iter().map(new).collect();
+                rows.iter().for_each(|update| write(model, &update.row));
                 self.changes += 1;
                 done(txn.update(self.table, rows));
             }
             Step::Delete { first, every } => {
-                let slots: Vec<u32> = self.chosen(txn, first, every).iter().map(|(_, slot)| *slot).collect();
+                let chosen = self.chosen(txn, first, every);
+                let slots: Vec<u32> = chosen.iter().map(|(_, slot)| *slot).collect();
+                chosen.iter().for_each(|(id, _)| assert!(model.remove(id).is_some(), "row {id}"));
                 done(txn.lock_rows(self.table, &slots));
                 done(txn.delete(self.table, &slots));
             }
@@ -232,6 +285,8 @@ impl World {
         Layout::new(&[Type::Int4]).encode(&[Value::Int4(7)], &mut missing).unwrap();
         let number = definition.next_number();
         let missing = number.is_multiple_of(2).then_some(missing);
+        let read_as = if missing.is_some() { Value::Int4(7) } else { Value::Null };
+        self.model.values_mut().for_each(|row| row.push(read_as.clone()));
         definition.columns.push(Column { missing, ..column(number, &format!("c{number}"), Type::Int4) });
         // Held snapshots stand before the column, with definitions of their own.
         done(txn.edit_catalog(vec![Edit::Put(Object::Table(definition))]));
@@ -246,23 +301,31 @@ impl World {
             Step::Hold => {
                 let mut txn = self.database.begin(Isolation::ReadCommitted);
                 txn.start_statement();
-                self.held.push(txn.snapshot(self.table).unwrap());
+                self.held.push((txn.snapshot(self.table).unwrap(), self.model.clone()));
                 self.held.drain(..self.held.len().saturating_sub(3));
             }
             Step::Read { wanted, own } => {
-                self.held.iter().for_each(|snapshot| agree(snapshot, *wanted));
+                for (snapshot, model) in &self.held {
+                    agree(snapshot, *wanted);
+                    is_model(snapshot, model, *wanted);
+                }
+                let mut model = self.model.clone();
                 let mut txn = self.database.begin(Isolation::ReadCommitted);
                 if *own {
-                    self.change(&mut txn, &Step::Insert(5));
-                    self.change(&mut txn, &Step::Update { first: 1, every: 7 });
-                    self.change(&mut txn, &Step::Delete { first: 3, every: 9 });
+                    self.change(&mut txn, &Step::Insert(5), &mut model);
+                    self.change(&mut txn, &Step::Update { first: 1, every: 7 }, &mut model);
+                    self.change(&mut txn, &Step::Delete { first: 3, every: 9 }, &mut model);
                 }
                 txn.start_statement();
-                agree(&txn.snapshot(self.table).unwrap(), *wanted);
+                let snapshot = txn.snapshot(self.table).unwrap();
+                agree(&snapshot, *wanted);
+                is_model(&snapshot, &model, *wanted);
             }
             step => {
                 let mut txn = self.database.begin(Isolation::ReadCommitted);
-                self.change(&mut txn, step);
+                let mut model = std::mem::take(&mut self.model);
+                self.change(&mut txn, step, &mut model);
+                self.model = model;
                 txn.commit().unwrap();
             }
         }
@@ -346,5 +409,160 @@ fn older_tables_become_columns_when_they_are_merged() {
         let rows = snapshot.columns().unwrap().next(1_000).unwrap();
         assert!(rows.pieces().all(|piece| matches!(piece, Piece::Entries(..))), "format {version}");
         database.check().unwrap();
+    }
+}
+
+/// A table's row of so many cells.
+fn put(tree: &crate::storage::Tree, layout: &Layout, slot: u32, values: &[Value]) {
+    let mut bytes = Vec::new();
+    layout.encode(values, &mut bytes).unwrap();
+    tree.write(Seq(1), [(&keys::row_key(slot)[..], Some(&bytes[..]))]).unwrap();
+}
+
+fn flush(store: &Store) {
+    store.checkpoint(Checkpoint { position: Position(1), extras: Vec::new() }).unwrap();
+}
+
+/// 40 rows of 1 MiB, half of them in a table, are not gathered at once, and none is lost.
+#[test]
+fn long_rows_come_a_few_at_a_time() {
+    let layout = Layout::new(&[Type::Text]);
+    let (store, tree) = tree_of(&layout);
+    for slot in 0..40 {
+        put(&tree, &layout, slot, &[Value::Text("x".repeat(1 << 20))]);
+        if slot == 20 {
+            flush(&store);
+        }
+    }
+    let mut scan = tree.rows(keys::ROW, Seq(9), None).unwrap();
+    let mut slots = Vec::new();
+    loop {
+        let rows = scan.next(2_048).unwrap();
+        if rows.is_empty() {
+            break;
+        }
+        assert!(rows.len() <= 16, "{} rows of 1 MiB", rows.len());
+        slots.extend_from_slice(rows.slots());
+    }
+    assert_eq!(slots, (0..40).collect::<Vec<u32>>());
+}
+
+/// As long are rows that read a default of 1 MiB for a column they were written before, in order and by their slots.
+#[test]
+fn rows_with_a_long_default_come_a_few_at_a_time() {
+    let mut world = World::new();
+    world.run(&Step::Insert(40));
+    world.run(&Step::Checkpoint);
+    world.run(&Step::Insert(10));
+    let mut txn = world.database.begin(Isolation::ReadCommitted);
+    let mut definition = Table::clone(txn.catalog().table_by_oid(world.table).unwrap());
+    let mut missing = Vec::new();
+    Layout::new(&[Type::Text]).encode(&[Value::Text("d".repeat(1 << 20))], &mut missing).unwrap();
+    let number = definition.next_number();
+    definition.columns.push(Column { missing: Some(missing), ..column(number, "d", Type::Text) });
+    done(txn.edit_catalog(vec![Edit::Put(Object::Table(definition))]));
+    txn.commit().unwrap();
+    let mut txn = world.database.begin(Isolation::ReadCommitted);
+    txn.start_statement();
+    let snapshot = txn.snapshot(world.table).unwrap();
+    let expected: Vec<u32> = snapshot.scan().map(|row| row.unwrap().0).collect();
+    let mut scan = snapshot.columns().unwrap();
+    let mut slots = expected.clone().into_iter();
+    let by_slots = || snapshot.rows_at(&mut slots, 2_048).unwrap();
+    let in_order = || scan.next(2_048).unwrap();
+    let sources: [Box<dyn FnMut() -> Rows>; 2] = [Box::new(by_slots), Box::new(in_order)];
+    for mut next in sources {
+        let mut found = Vec::new();
+        loop {
+            let rows = next();
+            if rows.is_empty() {
+                break;
+            }
+            // A block is taken as a whole.
+            assert!(rows.len() <= 41, "{} rows", rows.len());
+            let cells = snapshot.layout().gather(&rows, 6).unwrap();
+            cells
+                .each(|cell| {
+                    assert_eq!(cell.map(<[u8]>::len), Some(1 << 20));
+                    Ok(())
+                })
+                .unwrap();
+            found.extend_from_slice(rows.slots());
+        }
+        assert_eq!(found, expected);
+    }
+}
+
+/// As many as there are, also in the middle of a block.
+#[test]
+fn all_the_rest_may_be_wanted() {
+    let layout = Layout::new(&[Type::Int8]);
+    let (store, tree) = tree_of(&layout);
+    (0..100).for_each(|slot| put(&tree, &layout, slot, &[Value::Int8(slot.into())]));
+    flush(&store);
+    let mut scan = tree.rows(keys::ROW, Seq(9), None).unwrap();
+    assert_eq!(scan.next(3).unwrap().slots(), [0, 1, 2]);
+    assert_eq!(scan.next(usize::MAX).unwrap().len(), 97);
+    assert!(scan.next(usize::MAX).unwrap().is_empty());
+}
+
+/// What a block took for a number and its tail is a text when the layout says so.
+#[test]
+fn a_block_of_other_kinds_has_its_rows() {
+    let layout = Layout::new(&[Type::Text]);
+    let (store, tree) = tree_of(&layout);
+    tree.set_shape(crate::storage::Shape::new(keys::ROW, vec![crate::storage::Kind::Fixed(4)]));
+    for slot in 0..50 {
+        put(&tree, &layout, slot, &[Value::Text(format!("text {slot}"))]);
+    }
+    flush(&store);
+    let rows = tree.rows(keys::ROW, Seq(9), None).unwrap().next(1_000).unwrap();
+    assert!(rows.pieces().all(|piece| matches!(piece, Piece::Entries(..))));
+    let mut found = Vec::new();
+    let each = layout.gather(&rows, 0).unwrap().each(|cell| {
+        found.push(String::from_utf8(cell.unwrap().to_vec()).unwrap());
+        Ok(())
+    });
+    each.unwrap();
+    assert_eq!(found, (0..50).map(|slot| format!("text {slot}")).collect::<Vec<_>>());
+}
+
+/// Blocks of columns are those that are smaller for it and whose rows are not long.
+#[test]
+fn blocks_in_which_nothing_is_won_are_of_entries() {
+    let is_columns = |types: &[Type], rows: u32, value: Value| {
+        let layout = Layout::new(types);
+        let (store, tree) = tree_of(&layout);
+        (0..rows).for_each(|slot| put(&tree, &layout, slot, &vec![value.clone(); types.len()]));
+        flush(&store);
+        let rows = tree.rows(keys::ROW, Seq(9), None).unwrap().next(1_000).unwrap();
+        let is_columns: Vec<bool> = rows.pieces().map(|piece| matches!(piece, Piece::Entries(..))).collect();
+        assert!(is_columns.iter().all(|is| *is == is_columns[0]), "{is_columns:?}");
+        is_columns[0]
+    };
+    let text = |bytes: usize| Value::Text("x".repeat(bytes));
+    assert!(is_columns(&[Type::Text], 60, text(500)));
+    assert!(!is_columns(&[Type::Text], 1, text(500)), "one row");
+    assert!(!is_columns(&[Type::Text], 60, text(5_000)), "long rows");
+    assert!(!is_columns(&[Type::Text], 3, text(50_000)), "rows longer than blocks");
+    assert!(is_columns(&vec![Type::Int8; 100], 60, Value::Int8(5)));
+    assert!(!is_columns(&vec![Type::Int8; 100], 2, Value::Int8(5)), "directory and cells of two rows");
+}
+
+/// Wherever it lies.
+#[test]
+fn a_key_that_is_no_rows_is_damage() {
+    let layout = Layout::new(&[Type::Int8]);
+    for is_flushed in [false, true] {
+        let (store, tree) = tree_of(&layout);
+        put(&tree, &layout, 3, &[Value::Int8(3)]);
+        tree.write(Seq(1), [(&[keys::ROW, 0, 0, 0, 3, 7][..], Some(&b"x"[..]))]).unwrap();
+        tree.write(Seq(1), [(&[keys::ROW + 1][..], Some(&b"behind all rows"[..]))]).unwrap();
+        if is_flushed {
+            flush(&store);
+        }
+        let found = tree.rows(keys::ROW, Seq(9), None).and_then(|mut scan| scan.next(10));
+        let error = found.err().expect("a key of six bytes");
+        assert_eq!(error.state(), SqlState::DATA_CORRUPTED, "{error}");
     }
 }

@@ -25,7 +25,7 @@ use crate::storage::slice::Slice;
 pub const SEQ_MAX: u64 = (1 << 63) - 1;
 
 const DELETED: u64 = 1 << 63;
-const DIRECTORY_ENTRY: usize = 16;
+pub const DIRECTORY_ENTRY: usize = 16;
 
 /// Entries in one shared buffer. Cheap to clone.
 #[derive(Clone)]
@@ -222,6 +222,10 @@ impl BlockBuilder {
 
     pub fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    pub fn len(&self) -> usize {
+        self.count as usize
     }
 
     /// The entries so far.

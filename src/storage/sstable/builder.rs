@@ -22,6 +22,10 @@ const WRITE_BYTES: usize = 1 << 20;
 /// How much of a file is left to the sync at its end, at most: a sync of 32 MiB at once would hold up that of the log.
 const UNSETTLED_BYTES_MAX: u64 = 4 << 20;
 
+/// Blocks whose entries are longer than this in the middle are not of columns: four to a block of the usual size, of which a
+/// scan of one column saves the copy of no more than a few KiB.
+const ROW_BYTES_MAX: usize = 4 << 10;
+
 /// A data block, and what the index says of it.
 struct Closed {
     kind: Kind,
@@ -195,8 +199,13 @@ impl Builder {
     }
 
     fn close_block(&mut self) -> Result<()> {
-        let columns = self.shape.as_deref().and_then(|shape| columns::encode(self.data.entries(), shape));
-        let (kind, raw) = match columns {
+        // Of a few large rows nothing is won, and a block of entries lends them without a copy. So a block of columns is of no
+        // more bytes than blocks are closed at, and the memory that is kept for the next one is no more either.
+        let is_of_few = self.data.len() == 1 || self.data.bytes() / self.data.len() > ROW_BYTES_MAX;
+        let shape = self.shape.as_deref().filter(|_| !is_of_few);
+        let columns = shape.and_then(|shape| columns::encode(self.data.entries(), shape));
+        // Of a few entries of many columns the directory is larger than what it saves.
+        let (kind, raw) = match columns.filter(|columns| columns.len() < self.data.bytes()) {
             Some(columns) => {
                 self.data.clear();
                 (Kind::Columns, columns)

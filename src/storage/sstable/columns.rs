@@ -29,7 +29,7 @@ use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::block::{Block, BlockBuilder, SEQ_MAX};
+use super::block::{self, Block, BlockBuilder, SEQ_MAX};
 use crate::log::Seq;
 use crate::storage::cells::Bits;
 use crate::storage::shape::{ELSEWHERE, Kind, NUMBER_BYTES, is_elsewhere, key_of, move_pointers, pointers};
@@ -39,6 +39,9 @@ pub use encode::encode;
 
 const HEADER_BYTES: usize = 32;
 const DIRECTORY_ENTRY: usize = 16;
+
+/// Of an entry in a block of entries: its place and its key.
+const ENTRY_BYTES: usize = block::DIRECTORY_ENTRY + 5;
 
 const HAS_DELETIONS: u8 = 1;
 const HAS_COUNTS: u8 = 2;
@@ -113,10 +116,16 @@ impl Columns {
             columns.counts = at.take(count * 2, "counts of columns")?;
         }
         let bytes = Arc::get_mut(&mut data).ok_or("a block that others read")?;
+        let mut fixed = 0;
         for entry in 0..entries {
             let is_tail = entry == usize::from(columns.columns);
             let place = Place::parse(bytes, entry, is_tail)?;
             place.check(bytes, count, &mut at, entry)?;
+            fixed += if is_tail { 0 } else { place.kind.fixed_bytes() };
+        }
+        let entries = entries_bytes(count, columns.columns(), fixed);
+        if entries > ENTRIES_BYTES_MAX {
+            return Err(format!("{count} entries, which would be {entries} bytes one by one"));
         }
         if at.at != data.len() {
             return Err(format!("{} bytes, of which {} are of columns", data.len(), at.at));
@@ -150,9 +159,7 @@ impl Columns {
             seq_min: u64::from_le_bytes(header[16..24].try_into().expect("eight bytes")),
             seq_max: 0,
         };
-        // An entry takes at least a bit for each column, or else its slot: so no count makes this take much.
-        let too_many = columns.count == 0 || columns.count as usize > COUNT_MAX;
-        if too_many || columns.columns_min > columns.columns {
+        if columns.count == 0 || columns.columns_min > columns.columns {
             return Err(format!(
                 "{} entries of {} to {} columns",
                 columns.count, columns.columns_min, columns.columns
@@ -669,8 +676,16 @@ impl Columns {
 /// Longer rows do not keep the memory they are put together in.
 const ROW_BYTES_KEPT: usize = 64 << 10;
 
-/// Entries of a block at most, which are closed at some KiB: so that a count that is wrong makes nobody take memory.
-pub const COUNT_MAX: usize = 1 << 20;
+/// What the entries of a block may have one by one, their var-width cells not counted. Entries need not take a byte of a
+/// block, so this is what keeps a count that is wrong from making somebody take memory. Of a block that is closed at 16 KiB it
+/// is never above 13 MiB, whatever the entries are; what would be is written as a block of entries.
+const ENTRIES_BYTES_MAX: usize = 16 << 20;
+
+/// The bytes of so many entries in a block of entries, at most, without their var-width cells and tails, which have their
+/// bytes in a block of columns as well.
+fn entries_bytes(count: usize, columns: usize, fixed: usize) -> usize {
+    count * (ENTRY_BYTES + 2 + columns.div_ceil(8) + fixed)
+}
 
 impl Place {
     #[inline]

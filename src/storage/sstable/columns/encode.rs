@@ -1,14 +1,15 @@
 //! Makes a block of columns of the entries of one block.
 
 use super::{
-    COUNT_MAX, Coding, DIRECTORY_ENTRY, HAS_COUNTS, HAS_DELETIONS, HAS_TAIL, HEADER_BYTES, Place,
-    is_elsewhere, move_pointers,
+    Coding, DIRECTORY_ENTRY, ENTRIES_BYTES_MAX, HAS_COUNTS, HAS_DELETIONS, HAS_TAIL, HEADER_BYTES, Place,
+    entries_bytes, is_elsewhere, move_pointers,
 };
 use crate::codec::{put_u16, put_u32, put_u64};
 use crate::storage::memtable::EntryRef;
 use crate::storage::shape::{Kind, Row, Shape};
 
-/// The bytes of a block of columns; `None` where not all entries are rows of these columns under keys of slots.
+/// The bytes of a block of columns; `None` where not all entries are rows of these columns under keys of slots, or they are
+/// too many.
 pub fn encode<'a>(entries: impl Iterator<Item = EntryRef<'a>>, shape: &Shape) -> Option<Vec<u8>> {
     let mut rows = Rows::default();
     for EntryRef { key, seq, value } in entries {
@@ -19,7 +20,7 @@ pub fn encode<'a>(entries: impl Iterator<Item = EntryRef<'a>>, shape: &Shape) ->
             None => None,
         });
     }
-    if rows.rows.is_empty() || rows.rows.len() > COUNT_MAX {
+    if rows.rows.is_empty() {
         return None;
     }
     rows.encode(shape)
@@ -40,6 +41,9 @@ impl Rows<'_> {
         let living = || self.rows.iter().flatten();
         let columns = living().map(|row| row.columns).max().unwrap_or(0);
         let columns_min = living().map(|row| row.columns).min().unwrap_or(0);
+        if entries_bytes(count, columns, shape.offset(columns)) > ENTRIES_BYTES_MAX {
+            return None;
+        }
         let has_tail = living().any(|row| !row.tail().is_empty());
         let first = self.slots[0];
         let above: Vec<u64> = self.slots.iter().map(|slot| u64::from(slot.wrapping_sub(first))).collect();
@@ -162,11 +166,12 @@ fn numbers(
     let (least, greatest) =
         cells.clone().flatten().fold((i64::MAX, i64::MIN), |(a, b), cell| (a.min(cell), b.max(cell)));
     let data = out.len();
-    let bytes = kind.fixed_bytes();
+    let (count, bytes) = (cells.clone().count(), kind.fixed_bytes());
     let width = width_of(greatest.wrapping_sub(least) as u64);
     let coding = match width {
         0 => Coding::Same,
-        width if width < bytes => Coding::Above,
+        // Of a few cells the least one takes more than they save.
+        width if 8 + width * count < bytes * count => Coding::Above,
         _ => Coding::Plain,
     };
     match coding {
