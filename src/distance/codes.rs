@@ -10,8 +10,11 @@ use super::wide;
 #[allow(unsafe_code)]
 pub fn dot(a: &[i8], b: &[i8]) -> i32 {
     #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx512vnni") && std::arch::is_x86_feature_detected!("avx512bw") {
-        // SAFETY: the processor has these, and AVX-512F with them, checked on the line above.
+    if std::arch::is_x86_feature_detected!("avx512f")
+        && std::arch::is_x86_feature_detected!("avx512bw")
+        && std::arch::is_x86_feature_detected!("avx512vnni")
+    {
+        // SAFETY: the processor has all that the function is compiled for, checked just above.
         return unsafe { wide::dot_of_bytes(a, b) };
     }
     i8::dot(a, b).expect("both codes have the dimension of the column") as i32

@@ -174,16 +174,15 @@ impl WordMap {
     }
 
     /// Zeros of no file, those that are never written costing nothing; in pages of 2 MB where the system has them and there
-    /// are as many: a walk goes to another page with each step, and the processor knows where 2,048 of them are.
+    /// are as many: a walk goes to another page with each step, and the processor knows where only so many of them are.
     ///
-    /// # Panics
-    ///
-    /// When there is no memory, like every allocation.
-    pub fn zeroed(words: usize) -> WordMap {
-        let map = MmapOptions::new().len((words * WORD).max(1)).map_anon().expect("memory for words");
+    /// An error where the system has no memory or no addresses for so many.
+    pub fn zeroed(words: usize) -> io::Result<WordMap> {
+        let bytes = words.checked_mul(WORD).ok_or(io::ErrorKind::OutOfMemory)?;
+        let map = MmapOptions::new().len(bytes.max(1)).map_anon()?;
         #[cfg(target_os = "linux")]
         let _ = map.advise(Advice::HugePage);
-        WordMap(Words::Zeroed(map))
+        Ok(WordMap(Words::Zeroed(map)))
     }
 
     fn watched(map: MmapMut, path: &Path) -> WordMap {
@@ -733,6 +732,14 @@ mod tests {
         let file = DiskFs.open(&folder.join("file"), OpenMode::Create).unwrap();
         file.write_all_at(&vec![1; PAGES * *PAGE], 0).unwrap();
         file
+    }
+
+    #[test]
+    fn more_words_than_there_can_be_are_an_error() {
+        assert!(WordMap::zeroed(usize::MAX).is_err());
+        assert!(WordMap::zeroed(usize::MAX / (2 * WORD)).is_err());
+        let words = WordMap::zeroed(1000).unwrap();
+        assert!(words.len() >= 1000 && words.iter().all(|word| word.load(Ordering::Relaxed) == 0));
     }
 
     #[test]

@@ -246,14 +246,20 @@ fn by_graph<V: Vectors>(
         let mut hits = walk(request, graph, (&coded, &query), strategy, (ef, work_max), counters)?;
         if quantization.builds() {
             let was_full = hits.len() >= ef - ef / 8;
-            if let Some(bounds) = &bounds
-                && let Some(ranked) = rescore_certainly(request, &coded, bounds, &hits, was_full, counters)
-            {
-                return Some(ranked);
+            let mut compared = Vec::new();
+            if let Some(bounds) = &bounds {
+                let edge = edge(&coded, bounds, &hits);
+                let ranked = rescore_certainly(request, &coded, bounds, &mut hits, &mut compared);
+                counters.rescored += compared.len() as u64;
+                let is_beyond = |edge: f32| ranked.last().is_some_and(|last| edge > last.rank);
+                if !was_full || edge.is_some_and(is_beyond) {
+                    return Some(ranked);
+                }
             }
             let by_codes: Vec<Hit> = hits.clone();
-            rescore(request, &mut hits);
-            counters.rescored += hits.len() as u64;
+            hits.iter_mut().zip(&compared).for_each(|(hit, &rank)| hit.rank = rank);
+            rescore(request, &mut hits[compared.len()..]);
+            counters.rescored += (hits.len() - compared.len()) as u64;
             let coder = coded.coder();
             if was_full && ef < most && is_blurred(&by_codes, &hits, request.k, coder) {
                 ef *= BOUNDED_WIDENING;
@@ -299,23 +305,34 @@ fn rescore_within_bounds<V: Vectors>(
     rescore_from(request, &hits, counters)
 }
 
-/// Ranks by their vectors the candidates that can be among the `k` best, as the certain bounds of codes of bytes tell;
-/// nothing when a row beyond the last of them could be, too.
+/// The least rank that a row may have whose code is as far as the last of the hits, and whose error is no greater than the
+/// greatest among theirs. A row that the walk met and left out has such a code; where its error is greater, as of a row far
+/// outside of all others, nothing is said about it.
+fn edge<V: Vectors>(coded: &Coded<V>, bounds: &Bounds, hits: &[Hit]) -> Option<f32> {
+    let (mut first, mut step) = (0.0_f32, 0.0_f32);
+    for hit in hits {
+        first = first.max(coded.norm(hit.slot).abs());
+        step = step.max(coded.step(hit.slot));
+    }
+    hits.last().map(|last| bounds.of(last.rank, first, step).0)
+}
+
+/// The `k` nearest of the hits by their vectors. Those are compared that can be among them, as the certain bounds of codes of
+/// bytes tell: the first of the hits, which are in the order of their least ranks afterwards, and `compared` has their ranks.
 fn rescore_certainly<V: Vectors>(
     request: &Request<V>,
     coded: &Coded<V>,
     bounds: &Bounds,
-    hits: &[Hit],
-    was_full: bool,
-    counters: &mut Counters,
-) -> Option<Vec<Hit>> {
+    hits: &mut [Hit],
+    compared: &mut Vec<f32>,
+) -> Vec<Hit> {
     let least = |hit: &Hit| bounds.of(hit.rank, coded.norm(hit.slot), coded.step(hit.slot)).0;
-    let mut by_least: Vec<Hit> = hits.iter().map(|hit| Hit { rank: least(hit), slot: hit.slot }).collect();
-    let edge = by_least.last().map(|hit| hit.rank);
-    by_least.sort_unstable_by_key(|hit| hit.key());
-    let ranked = rescore_from(request, &by_least, counters);
-    let is_beyond = |edge: f32| ranked.last().is_some_and(|last| edge > last.rank);
-    (!was_full || edge.is_some_and(is_beyond)).then_some(ranked)
+    let mut by_least: Vec<(Hit, Hit)> =
+        hits.iter().map(|hit| (Hit { rank: least(hit), slot: hit.slot }, *hit)).collect();
+    by_least.sort_unstable_by_key(|(least, _)| least.key());
+    hits.iter_mut().zip(&by_least).for_each(|(hit, (_, by_code))| *hit = *by_code);
+    let by_least: Vec<Hit> = by_least.into_iter().map(|(least, _)| least).collect();
+    rescore_noting(request, &by_least, |rank| compared.push(rank))
 }
 
 /// The `k` nearest of rows that have the least rank that each may have, in their order.
@@ -324,6 +341,11 @@ pub(super) fn rescore_from<V: Vectors>(
     hits: &[Hit],
     counters: &mut Counters,
 ) -> Vec<Hit> {
+    rescore_noting(request, hits, |_| counters.rescored += 1)
+}
+
+/// The same; `note` has the rank of each row that was compared, in their order.
+fn rescore_noting<V: Vectors>(request: &Request<V>, hits: &[Hit], mut note: impl FnMut(f32)) -> Vec<Hit> {
     const AHEAD: usize = 4;
     hits.iter().take(AHEAD).for_each(|hit| request.vectors.prefetch(hit.slot));
     let mut nearest = flat::Nearest::new(request.k);
@@ -334,8 +356,9 @@ pub(super) fn rescore_from<V: Vectors>(
         if let Some(next) = hits.get(position + AHEAD) {
             request.vectors.prefetch(next.slot);
         }
-        counters.rescored += 1;
-        nearest.offer(flat::rank(request.vectors, &request.query, hit.slot), hit.slot);
+        let rank = flat::rank(request.vectors, &request.query, hit.slot);
+        note(rank);
+        nearest.offer(rank, hit.slot);
     }
     nearest.into_sorted()
 }
@@ -392,15 +415,17 @@ fn rescore<V: Vectors>(request: &Request<V>, hits: &mut [Hit]) {
 }
 
 /// Whether codes do not tell the candidates apart, and rows beyond the last of them may belong to the `k` nearest: as in a
-/// heap of rows that differ by less than a step of their codes. `hits` are the same ones in the same order, ranked by their
-/// vectors.
+/// heap of rows that differ by less than a step of their codes. `hits` are the same ones in the same order, whichever that
+/// is, ranked by their vectors.
 ///
 /// The errors of the codes are seen by it: what the ranks of the two differ by, more for some than for others.
 fn is_blurred(by_codes: &[Hit], hits: &[Hit], k: usize, coder: &Coder) -> bool {
     /// Errors that are smaller than such a part of what the candidates span cost fewer rows than a walk does.
     const SHARP: f64 = 1.0 / 16.0;
     let by_code = |hit: &Hit| f64::from(hit.rank) / f64::from(coder.magnification());
-    let (Some(first), Some(last), true) = (by_codes.first(), by_codes.last(), k > 0) else { return false };
+    let nearest = by_codes.iter().min_by_key(|hit| hit.key());
+    let farthest = by_codes.iter().max_by_key(|hit| hit.key());
+    let (Some(first), Some(last), true) = (nearest, farthest, k > 0) else { return false };
     let mut differences = by_codes.iter().zip(hits).map(|(code, hit)| f64::from(hit.rank) - by_code(code));
     // From the first one, so that equal differences have no deviation at all.
     let base = differences.next().unwrap_or(0.0);

@@ -188,11 +188,7 @@ struct Chunk {
 }
 
 impl Chunk {
-    /// `count` chunks of `words` words each, side by side.
-    fn zeroed(words: usize, count: usize, held: Held) -> impl Iterator<Item = Chunk> {
-        Chunk::of(WordMap::zeroed(count * words), words, count, Some(Arc::new(held)))
-    }
-
+    /// `count` chunks of `words` words each, side by side in a map.
     fn of(map: WordMap, words: usize, count: usize, held: Option<Arc<Held>>) -> impl Iterator<Item = Chunk> {
         let map = Arc::new(map);
         (0..count).map(move |number| Chunk {
@@ -243,7 +239,7 @@ impl Links {
         let rest = (blocks % CHUNK_BLOCKS) as usize * links.stride;
         if rest > 0 {
             let from = start + whole * words;
-            links.add_chunks(&mut chunks, 1);
+            links.add_chunks(&mut chunks, whole + 1);
             for (to, word) in chunks[whole].words().iter().zip(&map[from..from + rest]) {
                 to.store(word.load(Ordering::Relaxed), Ordering::Relaxed);
             }
@@ -271,22 +267,28 @@ impl Links {
         self.chunks.store(Arc::new(chunks));
     }
 
-    /// Those up to `needed` in memory, or as many as there is room for; or some in a file.
+    /// Those up to `needed` in all in memory, or as many as there is room for; or some in a file. One at least.
     fn add_chunks(&self, chunks: &mut Vec<Chunk>, needed: usize) {
         let words = CHUNK_BLOCKS as usize * self.stride;
         let bytes = words as u64 * WORD;
-        let missing = (needed - chunks.len()) as u64;
-        let fit =
+        let missing = needed.saturating_sub(chunks.len()).max(1) as u64;
+        let mut fit =
             std::iter::successors(Some(missing), |count| Some(count / 2)).take_while(|&count| count > 0);
-        let held = fit.map(|count| (count, self.room.take(count * bytes))).find(|(_, held)| held.is_some());
+        let in_memory = fit.find_map(|count| {
+            let held = self.room.take(count.saturating_mul(bytes))?;
+            // Where the system refuses the memory the room gets it back.
+            Some((count as usize, WordMap::zeroed(words.saturating_mul(count as usize)).ok()?, held))
+        });
         let count = (SPILLED_BYTES / bytes).min(chunks.len() as u64).max(1);
-        if let Some((count, Some(held))) = held {
-            chunks.extend(Chunk::zeroed(words, count as usize, held));
+        if let Some((count, map, held)) = in_memory {
+            chunks.extend(Chunk::of(map, words, count, Some(Arc::new(held))));
         } else if let Some((map, held)) = self.room.spill(count * bytes) {
             chunks.extend(Chunk::of(map, words, count as usize, None));
             self.spilled.lock().push(held);
         } else {
-            chunks.extend(Chunk::zeroed(words, 1, self.room.take_anyway(bytes)));
+            // What is left is the memory that every allocation may ask for, and like every one of them ends with it.
+            let map = WordMap::zeroed(words).expect("memory for one more chunk of links");
+            chunks.extend(Chunk::of(map, words, 1, Some(Arc::new(self.room.take_anyway(bytes)))));
         }
     }
 
@@ -349,6 +351,7 @@ impl LinksView {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fs::{Fs, OpenMode};
 
     #[test]
     fn blocks_stay_where_they_are_when_the_list_grows() {
@@ -382,6 +385,38 @@ mod tests {
         assert!((0..7 * CHUNK_BLOCKS).all(|number| view.block(number).unwrap().link(0) == number));
         drop((view, links));
         assert_eq!(room.held(), 0);
+    }
+
+    /// What a saved generation has is not taken from the room, and its rest is one chunk, in memory where there is room.
+    #[test]
+    fn the_rest_of_a_generation_takes_room_for_one_chunk() {
+        let chunk_words = CHUNK_BLOCKS as usize * 5;
+        let chunk_bytes = chunk_words as u64 * WORD;
+        for whole in 0..=3 {
+            let blocks = whole * CHUNK_BLOCKS + 9;
+            let fs = Arc::new(crate::fs::MemoryFs::new());
+            let file = fs.open("/generation".as_ref(), OpenMode::Create).unwrap();
+            let words: Vec<u8> = (0..blocks * 5).flat_map(u32::to_ne_bytes).collect();
+            file.write_all_at(&words, 0).unwrap();
+            let map = Arc::new(file.map_words().unwrap());
+            for (room_bytes, held) in [(8 * chunk_bytes, chunk_bytes), (chunk_bytes, chunk_bytes), (0, 0)] {
+                let room = Room::new(fs.clone(), "/spill".into(), room_bytes).unwrap();
+                let links = Links::mapped(4, &map, 0, blocks, &room);
+                assert_eq!(room.held(), held, "{whole} whole chunks, room for {room_bytes}");
+                assert_eq!(room.spilled() > 0, held == 0, "{whole} whole chunks, room for {room_bytes}");
+                let view = links.view();
+                assert!(view.end() >= (whole + 1) * CHUNK_BLOCKS);
+                assert!(held == 0 || view.end() == (whole + 1) * CHUNK_BLOCKS);
+                assert!((0..blocks).all(|number| {
+                    view.words(number)
+                        .iter()
+                        .zip(number * 5..)
+                        .all(|(word, is)| word.load(Ordering::Relaxed) == is)
+                }));
+                drop((view, links));
+                assert_eq!(room.held(), 0);
+            }
+        }
     }
 
     #[test]

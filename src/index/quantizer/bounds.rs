@@ -170,6 +170,24 @@ mod tests {
     }
 
     proptest! {
+        /// What an edge is made of (`index/search.rs`): the greatest first word and step, and the last rank.
+        #[test]
+        fn no_rank_is_below_what_the_greatest_errors_leave(
+            rows in rows(), ranks in (0.0f32..1e4, 0.0f32..1e4), firsts in (-1e3f32..1e3, 0.0f32..1e3),
+            steps in (0.0f32..10.0, 0.0f32..10.0),
+        ) {
+            for metric in [Metric::L2, Metric::Cosine, Metric::InnerProduct] {
+                let coder = Coder::new(Quantization::Sq8, metric, rows[0].len(), std::iter::empty());
+                let (_, bounds) = coder.bounded_query(Vector::from(&rows[0])).expect("sq8 has bounds");
+                let edge = bounds.of(ranks.0, firsts.0.abs() + firsts.1, steps.0 + steps.1).0;
+                let beyond = bounds.of(ranks.0 + ranks.1, firsts.0, steps.0).0;
+                // But for the last digits of sums of doubles.
+                prop_assert!(edge <= beyond.next_up(), "{metric:?}: {edge} above {beyond}");
+            }
+        }
+    }
+
+    proptest! {
         #[test]
         fn the_rank_is_between_them(rows in rows(), trained in 0usize..12) {
             for metric in [Metric::L2, Metric::Cosine, Metric::InnerProduct] {
