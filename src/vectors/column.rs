@@ -16,7 +16,7 @@ use crate::fs::{Fs, Pace};
 use crate::types::vector::norm;
 use crate::types::{Sparsevec, halfvec};
 use crate::vectors::heap::{Heap, PLACE_BYTES, Place};
-use crate::vectors::segment::{GROUP_SLOTS, Layout, Segment, slot_sum};
+use crate::vectors::segment::{GROUP_SLOTS, LargePages, Layout, Segment, slot_sum};
 use crate::vectors::view::Damaged;
 use crate::vectors::{SEGMENT_SLOTS, View, Written};
 
@@ -97,7 +97,7 @@ impl Column {
         }
         // A crash may have forgotten growth that was not synced before the next segment was made.
         for full in segments.iter().rev().skip(1) {
-            full.reserve(SEGMENT_SLOTS)?;
+            full.reserve(SEGMENT_SLOTS, LargePages::No)?;
         }
         opened.segments.store(Arc::new(segments));
         opened.unverified = AtomicBool::new(true);
@@ -129,6 +129,8 @@ impl Column {
         }
         let _growing = self.growth.lock();
         let mut segments = Vec::clone(&self.segments.load());
+        // A column larger than the server's memory has better uses for it than pages that are there ahead of their rows.
+        let large_pages = if self.is_scarce() { LargePages::No } else { LargePages::Yes };
         for number in 0..slots_end.div_ceil(SEGMENT_SLOTS) {
             let wanted = (slots_end - number * SEGMENT_SLOTS).min(SEGMENT_SLOTS);
             if number as usize == segments.len() {
@@ -138,7 +140,7 @@ impl Column {
                 }
                 self.segments.store(Arc::new(segments.clone()));
             }
-            segments[number as usize].reserve(wanted)?;
+            segments[number as usize].reserve(wanted, large_pages)?;
         }
         Ok(())
     }
@@ -481,9 +483,11 @@ mod tests {
     //! A column beside a plain map from slot to vector, on the strict in-memory file system, reopened at will.
 
     use std::collections::BTreeMap;
+    use std::io::ErrorKind;
 
     use super::*;
     use crate::error::SqlState;
+    use crate::fs::faulty::{Fault, FaultyFs, Op, What};
     use crate::fs::{MemoryFs, OpenMode};
 
     const DIMENSIONS: usize = 5;
@@ -590,24 +594,81 @@ mod tests {
         assert!(column.bytes_on_disk() < 50_000 * 386 * 4 + (5 << 20));
     }
 
-    /// Zeros are written to what is new, and to nothing else.
+    const WIDE: (Element, usize) = (Element::F32, 384);
+
+    fn wide(slot: u32) -> Vec<u8> {
+        [slot as f32 + 1.0; 384].map(f32::to_le_bytes).concat()
+    }
+
+    /// As inserts do it, every 1,999th slot.
+    fn grow(column: &Column, slots: Range<u32>) -> Result<()> {
+        slots.step_by(1_999).try_for_each(|slot| {
+            column.reserve(slot + 1)?;
+            column.write_run(slot, &[Some(&wide(slot))])
+        })
+    }
+
+    fn has_grown(view: &View, slots: Range<u32>) -> bool {
+        slots.step_by(1_999).all(|slot| view.bytes(slot) == wide(slot) && view.verify(slot).is_ok())
+    }
+
+    /// Zeros are written to what is new, and to nothing else; a disk that is full refuses them, and a crash leaves zeros.
     #[test]
     fn a_file_that_grows_by_large_pages_keeps_what_it_has() {
-        const WIDE: (Element, usize) = (Element::F32, 384);
-        let fs: Arc<dyn Fs> = Arc::new(MemoryFs::new());
+        let memory = MemoryFs::new();
+        let (fs, faults) = FaultyFs::new(memory.clone());
         let column = Column::create(fs.clone(), dir(), 0, WIDE).unwrap();
-        let cell = |slot: u32| [slot as f32 + 1.0; 384].map(f32::to_le_bytes).concat();
-        let slots: Vec<u32> = (0..60_000).step_by(1_999).collect();
-        for &slot in &slots {
-            column.reserve(slot + 1).unwrap();
-            column.write_run(slot, &[Some(&cell(slot))]).unwrap();
+        grow(&column, 0..40_000).unwrap();
+        column.sync().unwrap();
+        let end = column.view().slots_end();
+        for at in 1..=2 {
+            faults.arm(Fault { at, on: Op::WRITE, what: What::Fail(ErrorKind::StorageFull) });
+            assert_eq!(column.reserve(end + 1).unwrap_err().state(), SqlState::DISK_FULL, "{at}");
+            assert_eq!((faults.met() >= at, column.view().slots_end()), (true, end));
+            faults.disarm();
+            if at == 1 {
+                // Else the pages are in the file, and not filled again.
+                let file = fs.open(&dir().join("0.0.vec"), OpenMode::ReadWrite).unwrap();
+                file.truncate(column.segments.load()[0].layout.file_bytes(end)).unwrap();
+            }
+            assert!(has_grown(&column.view(), 0..40_000));
         }
+        // Filled, and the power fails before the rows are there.
+        column.reserve(end + 1).unwrap();
+        for seed in 0..5 {
+            let after = Column::open(Arc::new(memory.crash(seed)), dir(), 0, WIDE).unwrap();
+            assert!(has_grown(&after.view(), 0..40_000), "{seed}");
+            let view = after.view();
+            assert!((end..view.slots_end()).all(|slot| view.bytes(slot).iter().all(|byte| *byte == 0)));
+            after.reserve(60_000).unwrap();
+            after.write_run(end, &[Some(&wide(end))]).unwrap();
+            assert_eq!(after.view().bytes(end), wide(end));
+        }
+        grow(&column, 40_000..60_000).unwrap();
         column.sync().unwrap();
         let reopened = Column::open(fs, dir(), 0, WIDE).unwrap();
         assert_eq!(reopened.view().slots_end(), column.view().slots_end());
         for view in [column.view(), reopened.view()] {
-            assert!(slots.iter().all(|&slot| view.bytes(slot) == cell(slot) && view.verify(slot).is_ok()));
+            assert!(has_grown(&view, 0..40_000) && has_grown(&view, 40_000..60_000));
         }
+    }
+
+    /// Nothing is written where much is reserved at once, or memory is scarce.
+    #[test]
+    fn large_pages_are_filled_only_a_few_at_a_time() {
+        let (fs, faults) = FaultyFs::new(MemoryFs::new());
+        let column = Column::create(fs, dir(), 0, WIDE).unwrap();
+        let written = |end: u32| {
+            let before = faults.count(Op::WRITE);
+            column.reserve(end).unwrap();
+            faults.count(Op::WRITE) - before
+        };
+        written(1);
+        assert_eq!(written(40_000), 0);
+        let end = column.view().slots_end();
+        assert!((1..=5).contains(&written(end + 1)));
+        column.expect_misses();
+        assert_eq!(written(column.view().slots_end() + 1), 0);
     }
 
     #[test]

@@ -50,10 +50,13 @@ pub(super) const HEADER_SUMMED: usize = 28;
 pub const GROUP_SLOTS: u32 = 256;
 /// A file grows by an eighth of itself, but not more than this at once: few system calls, little waste.
 const GROWTH_BYTES_MAX: u64 = 4 << 20;
-/// Bytes of a large page. A file that grows by as much and more is filled with zeros of this size: the page cache then has
-/// it in large pages, and so has the map, as long as nothing is read back from the disk. A search goes to another page with
-/// each vector, and the processor knows where 2,048 are.
+/// Bytes of a large page. A file that grows by appending is filled with zeros of this size ahead of the rows: the page cache
+/// then has it in large pages, and so has the map, as long as nothing is read back from the disk. A search goes to another
+/// page with each vector, and the processor knows where only so many of them are.
 const LARGE_PAGE: u64 = 2 << 20;
+/// A file that is to grow by more bytes at once than this is not filled, so that no one waits for more than five pages: what
+/// is asked for, what a file grows ahead, and up to a page to a whole one.
+const FILLED_BYTES_MAX: u64 = 4 << 20;
 
 const _: () = assert!(SEGMENT_SLOTS.is_multiple_of(GROUP_SLOTS));
 const _: () = assert!(cfg!(target_endian = "little"), "vectors are read in place, little-endian");
@@ -107,7 +110,7 @@ impl Layout {
     }
 
     /// File length with room for `slots` slots, in whole groups.
-    fn file_bytes(&self, slots: u32) -> u64 {
+    pub fn file_bytes(&self, slots: u32) -> u64 {
         HEADER_BYTES + u64::from(slots.div_ceil(GROUP_SLOTS)) * self.group_bytes
     }
 
@@ -135,6 +138,13 @@ pub(super) fn refuse_cut(file: &dyn File, expected: u64) -> Result<()> {
     }
     let what = format!("{expected} bytes");
     Err(Error::corrupt(file.path().display(), found, what, "the end of the file"))
+}
+
+/// Whether a file that grows is to be in large pages.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum LargePages {
+    Yes,
+    No,
 }
 
 /// One open segment file and its map.
@@ -247,16 +257,22 @@ impl Segment {
         refuse_cut(&*self.file, self.layout.file_bytes(self.reserved()))
     }
 
-    /// Makes room for the first `slots` slots. The caller holds the column's growth lock.
-    pub fn reserve(&self, slots: u32) -> Result<()> {
+    /// Makes room for the first `slots` slots; in large pages if so `wanted` and it grows by little. The caller holds the
+    /// column's growth lock.
+    pub fn reserve(&self, slots: u32, wanted: LargePages) -> Result<()> {
         if slots <= self.reserved() {
             return Ok(());
         }
         self.check_length()?;
-        let before = self.layout.file_bytes(self.reserved());
-        let (slots, end) = self.grown(slots);
+        let asked = self.layout.file_bytes(slots) - self.layout.file_bytes(self.reserved());
+        let is_filled = wanted == LargePages::Yes && asked <= FILLED_BYTES_MAX;
+        let (slots, end) = self.grown(slots, is_filled);
+        // What the file has already may be somebody's, however it came there.
+        let before = self.file.len()?;
         self.file.allocate(end)?;
-        self.fill_large_pages(before..end)?;
+        if is_filled {
+            self.fill_large_pages(before..end)?;
+        }
         self.reserved.store(slots, Ordering::Release);
         Ok(())
     }
@@ -309,11 +325,11 @@ impl Segment {
     }
 
     /// `slots` and some more, in whole groups, and the length of the file with them: whole large pages where it grows by
-    /// more than one of them.
-    fn grown(&self, slots: u32) -> (u32, u64) {
+    /// more than one of them and is filled.
+    fn grown(&self, slots: u32, is_filled: bool) -> (u32, u64) {
         let needed = self.layout.file_bytes(slots);
         let ahead = (self.layout.file_bytes(self.reserved()) / 8).min(GROWTH_BYTES_MAX);
-        if ahead < LARGE_PAGE {
+        if !is_filled || ahead < LARGE_PAGE {
             let slots = self.layout.slots_of(needed + ahead);
             return (slots, self.layout.file_bytes(slots));
         }
