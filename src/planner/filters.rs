@@ -33,15 +33,18 @@ impl OptimizerRule for PushDownConditions {
 
     fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
         let LogicalPlan::Filter(filter) = &plan else { return self.0.rewrite(plan, config) };
-        let mut parts = split_conjunction_owned(filter.predicate.clone());
-        let mut input = &filter.input;
         // DataFusion makes one of several, and goes on with it.
+        let (mut input, mut predicates) = (&filter.input, vec![&filter.predicate]);
         while let LogicalPlan::Filter(inner) = input.as_ref() {
-            parts.splice(0..0, split_conjunction_owned(inner.predicate.clone()));
+            predicates.insert(0, &inner.predicate);
             input = &inner.input;
         }
-        let stays = matches!(input.as_ref(), LogicalPlan::Aggregate(aggregate) if has_empty_set(aggregate))
-            && parts.iter().any(|part| part.column_refs().is_empty());
+        if !matches!(input.as_ref(), LogicalPlan::Aggregate(aggregate) if has_empty_set(aggregate)) {
+            return self.0.rewrite(plan, config);
+        }
+        let parts: Vec<Expr> =
+            predicates.into_iter().flat_map(|predicate| split_conjunction_owned(predicate.clone())).collect();
+        let stays = parts.iter().any(|part| part.column_refs().is_empty());
         match (stays, conjunction(parts)) {
             (true, Some(all)) if !Arc::ptr_eq(input, &filter.input) => {
                 let input = Arc::clone(input);
@@ -54,7 +57,7 @@ impl OptimizerRule for PushDownConditions {
 }
 
 /// Whether it makes a row when there are none: one group of all rows, by itself or among grouping sets.
-fn has_empty_set(aggregate: &Aggregate) -> bool {
+pub fn has_empty_set(aggregate: &Aggregate) -> bool {
     match aggregate.group_expr.as_slice() {
         [] => true,
         [Expr::GroupingSet(GroupingSet::GroupingSets(sets))] => sets.iter().any(Vec::is_empty),

@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::Result;
+use datafusion::common::tree_node::TreeNode;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
@@ -17,11 +18,19 @@ use datafusion::logical_expr::{
 pub fn settle(list: &mut [Expr]) {
     static FUNCTION: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(ScalarUDF::from(EachRow::new())));
     for item in list {
-        if !matches!(item, Expr::Column(_)) && !item.column_refs().is_empty() {
+        if !matches!(item, Expr::Column(_)) && reads_rows(item) {
             let value = std::mem::take(item);
             *item = Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(&FUNCTION), vec![value]));
         }
     }
+}
+
+/// Whether it differs from row to row: by a column, also an outer query's, or by a subquery, which may read one.
+fn reads_rows(item: &Expr) -> bool {
+    let reads = |part: &Expr| {
+        Ok(matches!(part, Expr::Column(_) | Expr::OuterReferenceColumn(..) | Expr::ScalarSubquery(_)))
+    };
+    item.exists(reads).unwrap_or(true)
 }
 
 /// Its argument, as an array.

@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::error::{Error, Result, SqlState};
-use crate::sql::group_names::is_same;
+use crate::sql::group_names::Spellings;
 use crate::sql::rewrite::{arguments, plain_name};
 use crate::sql::trees::{computed, place, unnested};
 
@@ -76,9 +76,13 @@ fn unpack(keys: &mut Vec<Expr>) {
 /// `ROLLUP (a, a)` as its sets.
 fn spread_repeated(key: &mut Expr) -> Result<()> {
     let (Expr::Rollup(parts) | Expr::Cube(parts)) = &*key else { return Ok(()) };
-    let keys: Vec<&Expr> = parts.iter().flatten().collect();
-    let is_repeated = |(place, key): (usize, &&Expr)| keys[..place].iter().any(|other| is_same(other, key));
-    if !keys.iter().enumerate().any(is_repeated) {
+    let mut known = Spellings::default();
+    let is_repeated = parts.iter().flatten().any(|key| {
+        let is_known = known.find(key).is_some();
+        known.add(key, 0);
+        is_known
+    });
+    if !is_repeated {
         return Ok(());
     }
     *key = Expr::GroupingSets(match &*key {
@@ -137,15 +141,14 @@ fn spread(key: &mut Expr) -> Result<()> {
 /// Leaves of a set's keys that are the same, as `t.a` and `a`, the first: the planner takes them for two columns.
 fn say_once(sets: &mut [Vec<Expr>]) {
     // The same few keys stand in many sets.
-    let mut known: Vec<(Expr, usize)> = Vec::new();
-    let mut numbers: HashMap<String, usize> = HashMap::new();
+    let (mut known, mut numbers) = (Spellings::default(), HashMap::new());
     for set in sets {
         let mut seen = HashSet::new();
         set.retain(|key| {
+            let next = numbers.len();
             let number = *numbers.entry(key.to_string()).or_insert_with(|| {
-                let same = known.iter().find(|(other, _)| is_same(other, key)).map(|(_, number)| *number);
-                let number = same.unwrap_or(known.len());
-                known.push((key.clone(), number));
+                let number = known.find(key).unwrap_or(next);
+                known.add(key, number);
                 number
             });
             seen.insert(number)

@@ -269,10 +269,21 @@ fn planned_name(expr: &Expr) -> String {
 
 /// The text of an expression, however its casts and brackets are written.
 pub fn canonical(expr: &Expr) -> String {
-    written(expr, |part| match part {
+    written(expr, settle_spelling)
+}
+
+/// One spelling of casts, brackets and names in quotes.
+fn settle_spelling(part: &mut Expr) {
+    match part {
         Expr::Cast { kind, .. } => *kind = CastKind::DoubleColon,
+        Expr::Identifier(name) => fold_name(name),
+        Expr::CompoundIdentifier(names) => names.iter_mut().for_each(fold_name),
         other => put_in_brackets(other),
-    })
+    }
+}
+
+fn fold_name(name: &mut Ident) {
+    *name = Ident::with_quote('"', folded(name));
 }
 
 /// [`canonical`] without casts, names of tables and the case of letters.
@@ -282,25 +293,52 @@ pub fn loose(expr: &Expr) -> String {
             *part = std::mem::replace(&mut **inner, Expr::value(Value::Null));
         }
         forget_table(part);
-        put_in_brackets(part);
+        settle_spelling(part);
     });
     text.to_lowercase()
 }
 
-/// Whether two expressions are written alike, as far as both say of which tables their columns are.
-pub fn is_same(one: &Expr, other: &Expr) -> bool {
-    let unqualified = |expr: &Expr| {
-        written(expr, |part| {
-            forget_table(part);
-            match part {
-                Expr::Cast { kind, .. } => *kind = CastKind::DoubleColon,
-                other => put_in_brackets(other),
-            }
-        })
-    };
-    let (ours, theirs) = (canonical(one), canonical(other));
-    let (bare, other_bare) = (unqualified(one), unqualified(other));
-    ours == theirs || bare == other_bare && (ours == bare || theirs == other_bare)
+/// Expressions told apart by how they are written, as far as both say of which tables their columns are: `t.a` is `a`.
+#[derive(Default)]
+pub struct Spellings {
+    canonical: HashMap<String, usize>,
+    /// Without names of tables: the first, and the first that had none.
+    bare: HashMap<String, (usize, Option<usize>)>,
+}
+
+impl Spellings {
+    /// Numbered by their places.
+    pub fn of<'e>(exprs: impl IntoIterator<Item = &'e Expr>) -> Spellings {
+        let mut spellings = Spellings::default();
+        exprs.into_iter().enumerate().for_each(|(place, expr)| spellings.add(expr, place));
+        spellings
+    }
+
+    pub fn add(&mut self, expr: &Expr, number: usize) {
+        let (whole, bare) = (canonical(expr), unqualified(expr));
+        let without_table = (whole == bare).then_some(number);
+        self.canonical.entry(whole).or_insert(number);
+        let known = self.bare.entry(bare).or_insert((number, without_table));
+        known.1 = known.1.or(without_table);
+    }
+
+    /// The number of an expression that is the same; one that is written just so before others.
+    pub fn find(&self, expr: &Expr) -> Option<usize> {
+        let (whole, bare) = (canonical(expr), unqualified(expr));
+        let alike = || {
+            let (first, without_table) = *self.bare.get(&bare)?;
+            if whole == bare { Some(first) } else { without_table }
+        };
+        self.canonical.get(&whole).copied().or_else(alike)
+    }
+}
+
+/// [`canonical`] without names of tables.
+fn unqualified(expr: &Expr) -> String {
+    written(expr, |part| {
+        forget_table(part);
+        settle_spelling(part);
+    })
 }
 
 fn forget_table(part: &mut Expr) {

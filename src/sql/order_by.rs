@@ -28,7 +28,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::aggregates::has_aggregate;
-use crate::sql::group_names::{canonical, is_same, loose, spell_groups};
+use crate::sql::group_names::{Spellings, loose, spell_groups};
 use crate::sql::known::{Known, quoted};
 use crate::sql::rewrite::{folded, function_call, has_subquery, is_column, name_of, plain_name};
 use crate::sql::set_functions::is_array_of_set;
@@ -63,10 +63,13 @@ pub fn settle(query: &mut Query, known: &Known, hidden: &[String]) -> Result<()>
     }
     let has_aggregates = || select.projection.iter().filter_map(computed).any(has_aggregate);
     let has_groups = query.order_by.is_some() && (is_grouped(select) || has_aggregates());
-    if has_groups && (is_distinct || sorts_beside_groups(select, query.order_by.as_ref())) {
-        sort_groups(query, known, hidden);
+    if has_groups
+        && (is_distinct || sorts_beside_groups(select, query.order_by.as_ref()))
+        && sort_groups(query, known, hidden)
+    {
         return Ok(());
     }
+    let SetExpr::Select(select) = query.body.as_ref() else { return Ok(()) };
     let makes_rows = (is_distinct || select.distinct.is_none()) && select.projection.iter().any(makes_rows);
     if is_distinct {
         number_items(query);
@@ -190,6 +193,7 @@ fn number_names(query: &mut Query) {
 fn check_distinct(select: &ast::Select, order: Option<&ast::OrderBy>) -> Result<()> {
     let Some(OrderByKind::Expressions(keys)) = order.map(|order| &order.kind) else { return Ok(()) };
     let items: Vec<(&Expr, String)> = select.projection.iter().filter_map(item).collect();
+    let texts: HashSet<String> = items.iter().map(|(item, _)| loose(item)).collect();
     // What a `*` has are columns.
     let has_all = items.len() < select.projection.len();
     for key in keys {
@@ -198,10 +202,7 @@ fn check_distinct(select: &ast::Select, order: Option<&ast::OrderBy>) -> Result<
             Expr::Value(_) => true,
             Expr::Identifier(name) if items.iter().any(|(_, shown)| *shown == folded(name)) => true,
             _ if has_all && is_column(expr) => true,
-            _ => {
-                let text = loose(expr);
-                items.iter().any(|(item, _)| loose(item) == text)
-            }
+            _ => texts.contains(&loose(expr)),
         };
         if !is_item {
             let message = "for SELECT DISTINCT, ORDER BY expressions must appear in select list";
@@ -214,24 +215,37 @@ fn check_distinct(select: &ast::Select, order: Option<&ast::OrderBy>) -> Result<
 /// Whether an order is by the place of an item that reads nothing of its group, as a constant or a column of an outer query.
 fn sorts_beside_groups(select: &ast::Select, order: Option<&ast::OrderBy>) -> bool {
     let Some(OrderByKind::Expressions(order)) = order.map(|order| &order.kind) else { return false };
-    let keys = match &select.group_by {
-        GroupByExpr::Expressions(keys, _) => keys.as_slice(),
+    let keys: Vec<&Expr> = match &select.group_by {
+        GroupByExpr::Expressions(keys, _) => keys.iter().flat_map(grouped_by).collect(),
         GroupByExpr::All(_) => return false,
     };
+    let spellings = Spellings::of(keys.iter().copied());
+    let mut columns = HashSet::new();
+    let mut read = |key: &Expr| {
+        let _ = visit::expressions(key, |part| {
+            if is_column(part) {
+                columns.insert(name_of(part));
+            }
+            ControlFlow::<()>::Continue(())
+        });
+    };
+    keys.iter().for_each(|key| read(key));
     order.iter().filter_map(|key| place(&key.expr)).any(|number| {
         let Some((item, shown)) = select.projection.get(number).and_then(item) else { return false };
-        let is_key = |key: &Expr| match key {
-            Expr::Identifier(name) if folded(name) == shown => true,
-            key => place(key) == Some(number) || is_same(key, item),
+        let is_named = |key: &&Expr| match key {
+            Expr::Identifier(name) => folded(name) == shown,
+            key => place(key) == Some(number),
         };
-        let is_whole = keys.iter().flat_map(grouped_by).any(is_key);
-        let reads_key = visit::expressions(item, |part| {
-            match has_aggregate(part) || keys.iter().flat_map(grouped_by).any(|key| is_same(key, part)) {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
-            }
-        });
-        !is_whole && reads_key.is_continue()
+        let is_key = spellings.find(item).is_some() || keys.iter().any(is_named);
+        let reads_key = || {
+            let found =
+                visit::expressions(item, |part| match is_column(part) && columns.contains(&name_of(part)) {
+                    true => ControlFlow::Break(()),
+                    false => ControlFlow::Continue(()),
+                });
+            found.is_break()
+        };
+        !is_key && !has_aggregate(item) && !reads_key()
     })
 }
 
@@ -243,19 +257,21 @@ fn grouped_by(item: &Expr) -> Vec<&Expr> {
     }
 }
 
-/// Sorts above groups, and above DISTINCT, what they leave, where the planner looks for the keys in GROUP BY.
-fn sort_groups(query: &mut Query, known: &Known, hidden: &[String]) {
-    let SetExpr::Select(select) = query.body.as_mut() else { return };
+/// Sorts above groups, and above DISTINCT, what they leave, where the planner looks for the keys in GROUP BY; only by items.
+fn sort_groups(query: &mut Query, known: &Known, hidden: &[String]) -> bool {
+    let SetExpr::Select(select) = query.body.as_mut() else { return false };
     let Some(OrderByKind::Expressions(order)) = query.order_by.as_ref().map(|order| &order.kind) else {
-        return;
+        return false;
     };
-    let Some(items) = items_of(select) else { return };
-    let keys: Vec<Key> = order.iter().map(|key| key_of(&key.expr, &items)).collect();
+    let Some(items) = items_of(select) else { return false };
+    let keys = keys_of(order.iter().map(|key| &key.expr), &items);
     // Without the case of letters or a table's name two texts may mean the same.
-    if keys.iter().all(|key| matches!(key, Key::Item(_))) {
+    let is_by_items = keys.iter().all(|key| matches!(key, Key::Item(_)));
+    if is_by_items {
         spell_groups(select, known, hidden);
         computed_below(query, items, keys, Vec::new(), None);
     }
+    is_by_items
 }
 
 /// `DISTINCT ON (a + 1) ... ORDER BY 1`: by the columns of a query below that computes the list and the keys, for which the
@@ -279,21 +295,42 @@ fn settle_on(query: &mut Query, known: &Known, hidden: &[String]) {
         }
     }
     let is_plain = on.iter().chain(order.iter().map(|key| &key.expr)).all(|key| is_column(unnested(key)));
-    let Some(items) = known_items.filter(|_| !is_plain) else { return };
-    let on: Vec<Key> = on.iter().map(|key| key_of(key, &items)).collect();
-    let keys = order.iter().map(|key| key_of(&key.expr, &items)).collect();
+    let Some(items) = known_items.filter(|_| !is_plain) else {
+        let spellings = Spellings::of(order.iter().map(|key| &key.expr));
+        put_in_order(on, order, |key| spellings.find(key));
+        return;
+    };
+    let on = keys_of(on.iter(), &items);
+    let keys = keys_of(order.iter().map(|key| &key.expr), &items);
     spell_groups(select, known, hidden);
     select.distinct = None;
     let mut columns = computed_below(query, items, keys, on, None);
-    // PostgreSQL takes them in any order, the planner in that of ORDER BY.
-    let order = match query.order_by.as_ref().map(|order| &order.kind) {
-        Some(OrderByKind::Expressions(order)) => order.as_slice(),
-        _ => &[],
-    };
-    columns.sort_by_key(|column| order.iter().position(|key| key.expr == *column).unwrap_or(order.len()));
-    columns.dedup();
+    if let Some(OrderByKind::Expressions(order)) = query.order_by.as_mut().map(|order| &mut order.kind) {
+        let places: Vec<Expr> = order.iter().map(|key| key.expr.clone()).collect();
+        put_in_order(&mut columns, order, |column| places.iter().position(|key| key == column));
+    }
     if let SetExpr::Select(select) = query.body.as_mut() {
         select.distinct = Some(Distinct::On(columns));
+    }
+}
+
+/// PostgreSQL takes the keys of DISTINCT ON in any order, and sorts by those that ORDER BY lacks last; the planner wants them
+/// in that of ORDER BY. `place` finds one there.
+fn put_in_order(on: &mut Vec<Expr>, order: &mut Vec<OrderByExpr>, place: impl Fn(&Expr) -> Option<usize>) {
+    if order.is_empty() {
+        return;
+    }
+    let mut placed: Vec<(usize, Expr)> =
+        on.drain(..).map(|key| (place(&key).unwrap_or(usize::MAX), key)).collect();
+    placed.sort_by_key(|(place, _)| *place);
+    for (place, key) in placed {
+        if on.contains(&key) {
+            continue;
+        }
+        if place == usize::MAX && on.len() >= order.len() {
+            order.push(OrderByExpr { expr: key.clone(), ..OrderByExpr::from(Ident::new(ROWS)) });
+        }
+        on.push(key);
     }
 }
 
@@ -301,8 +338,7 @@ fn settle_on(query: &mut Query, known: &Known, hidden: &[String]) {
 fn number_items(query: &mut Query) {
     let SetExpr::Select(select) = query.body.as_ref() else { return };
     // Behind a `*` nobody knows the numbers.
-    let items: Vec<(Expr, String)> =
-        select.projection.iter().map_while(item).map(|(expr, name)| (expr.clone(), name)).collect();
+    let spellings = Spellings::of(select.projection.iter().map_while(item).map(|(expr, _)| expr));
     let Some(OrderByKind::Expressions(keys)) = query.order_by.as_mut().map(|order| &mut order.kind) else {
         return;
     };
@@ -310,7 +346,7 @@ fn number_items(query: &mut Query) {
         if matches!(key.expr, Expr::Value(_) | Expr::Identifier(_) | Expr::CompoundIdentifier(_)) {
             continue;
         }
-        if let Some(place) = place_of(&key.expr, &items) {
+        if let Some(place) = spellings.find(&key.expr) {
             key.expr = number(place + 1);
         }
     }
@@ -429,7 +465,7 @@ fn sort_above(query: &mut Query) {
         None => &[],
     };
     let Some(items) = items_of(select) else { return };
-    let keys: Vec<Key> = order.iter().map(|key| key_of(&key.expr, &items)).collect();
+    let keys = keys_of(order.iter().map(|key| &key.expr), &items);
     let by_others = keys.iter().any(|key| matches!(key, Key::Other(_)));
     let is_needed = match by_others {
         // What groups and DISTINCT leave are the items.
@@ -468,7 +504,7 @@ fn sort_by_hidden(query: &mut Query, known: &Known, hidden: &[String]) {
         return;
     }
     let Some(items) = items_of(select) else { return };
-    let keys: Vec<Key> = order.iter().map(|key| key_of(&key.expr, &items)).collect();
+    let keys = keys_of(order.iter().map(|key| &key.expr), &items);
     let is_beside = |(key, hidden): (&Key, &bool)| *hidden && matches!(key, Key::Other(_));
     if keys.iter().zip(&of_hidden).any(is_beside) {
         // Items have other names below.
@@ -566,22 +602,19 @@ fn numbers_of(items: &[(Expr, String)]) -> Option<Expr> {
     (!arrays.is_empty()).then(|| function_call("unnest", vec![function_call("hither_ordinals", arrays)]))
 }
 
-fn key_of(expr: &Expr, items: &[(Expr, String)]) -> Key {
-    let expr = unnested(expr);
+fn keys_of<'e>(exprs: impl IntoIterator<Item = &'e Expr>, items: &[(Expr, String)]) -> Vec<Key> {
+    let spellings = Spellings::of(items.iter().map(|(item, _)| item));
+    exprs.into_iter().map(|expr| key_of(unnested(expr), items, &spellings)).collect()
+}
+
+fn key_of(expr: &Expr, items: &[(Expr, String)], spellings: &Spellings) -> Key {
     let found = match expr {
         Expr::Value(_) => place(expr).filter(|place| *place < items.len()),
         Expr::Identifier(name) => items.iter().position(|(_, shown)| *shown == folded(name)),
         _ => None,
     };
-    match found.or_else(|| place_of(expr, items)) {
+    match found.or_else(|| spellings.find(expr)) {
         Some(place) => Key::Item(place),
         None => Key::Other(Box::new(expr.clone())),
     }
-}
-
-/// The item that computes this; one that is written just so before others.
-fn place_of(expr: &Expr, items: &[(Expr, String)]) -> Option<usize> {
-    let text = canonical(expr);
-    let exact = items.iter().position(|(item, _)| canonical(item) == text);
-    exact.or_else(|| items.iter().position(|(item, _)| is_same(item, expr)))
 }

@@ -45,6 +45,7 @@ use crate::error::Error;
 use crate::planner::casts::input_schema;
 use crate::planner::correlated_names;
 use crate::planner::environment::Environment;
+use crate::planner::filters::has_empty_set;
 use crate::planner::knn;
 
 use function::{Kind, function};
@@ -68,13 +69,13 @@ pub fn optimise(plan: LogicalPlan, parameters: usize, environment: &Arc<Environm
     knn::rewrite(optimised, state)
 }
 
-/// Whether a subquery as a value has a condition above its groups that names the outer row: `(SELECT count(*) ... HAVING
-/// o.x > 1)`. In a join of its making DataFusion would count 0 rows where there is no group.
+/// Whether a subquery as a value has a condition above an aggregate of all its rows that names the outer row:
+/// `(SELECT count(*) ... HAVING o.x > 1)`. In a join of its making DataFusion would count 0 rows where there is none.
 fn asks_of_groups(plan: &LogicalPlan) -> Result<bool> {
     let is_of_groups = |node: &LogicalPlan| {
         let LogicalPlan::Filter(filter) = node else { return Ok(false) };
         let is_outer = |expr: &Expr| Ok(matches!(expr, Expr::OuterReferenceColumn(..)));
-        Ok(has_groups(&filter.input) && filter.predicate.exists(is_outer)?)
+        Ok(is_of_all_rows(&filter.input) && filter.predicate.exists(is_outer)?)
     };
     let mut found = false;
     plan.apply_with_subqueries(|node| {
@@ -89,11 +90,11 @@ fn asks_of_groups(plan: &LogicalPlan) -> Result<bool> {
     Ok(found)
 }
 
-fn has_groups(plan: &LogicalPlan) -> bool {
+fn is_of_all_rows(plan: &LogicalPlan) -> bool {
     match plan {
-        LogicalPlan::Aggregate(_) => true,
+        LogicalPlan::Aggregate(aggregate) => has_empty_set(aggregate),
         LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) | LogicalPlan::Filter(_) => {
-            plan.inputs().into_iter().any(has_groups)
+            plan.inputs().into_iter().any(is_of_all_rows)
         }
         _ => false,
     }
