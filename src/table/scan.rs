@@ -409,7 +409,6 @@ struct ScanStream {
     stage: Stage,
 }
 
-#[expect(clippy::large_enum_variant, reason = "one per scan")]
 enum Stage {
     Waiting(ScanExec, Arc<Execution>, Arc<Snapshot>),
     Reading(Reader),
