@@ -73,6 +73,8 @@ pub mod names;
 mod networks;
 // Queries of WITH that run once.
 pub mod once;
+// Functions that hide something of their argument.
+mod opaque;
 // Operators by the types of their operands.
 pub mod operators;
 // Subqueries in ORDER BY.

@@ -55,7 +55,8 @@ fn once<T>(given: &mut Option<T>, inner: Option<T>, clause: &str) -> Result<()> 
     Ok(())
 }
 
-fn twice(clause: &str) -> Error {
+/// 42601 for a clause that is given twice.
+pub fn twice(clause: &str) -> Error {
     Error::new(SqlState::SYNTAX_ERROR, format!("multiple {clause} clauses not allowed"))
 }
 

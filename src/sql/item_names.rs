@@ -78,7 +78,6 @@ fn name_in(mut body: &mut SetExpr, sorted_by: &[String], is_named: impl Fn(&Expr
         .projection
         .iter()
         .filter_map(|item| computed(item).filter(|expr| is_column(expr)).map(name_of))
-        .filter(|name| names.contains(&Some(name.clone())))
         .collect();
     let bare: HashSet<String> = select
         .projection

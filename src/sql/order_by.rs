@@ -219,34 +219,28 @@ fn sorts_beside_groups(select: &ast::Select, order: Option<&ast::OrderBy>) -> bo
         GroupByExpr::Expressions(keys, _) => keys.iter().flat_map(grouped_by).collect(),
         GroupByExpr::All(_) => return false,
     };
-    let spellings = Spellings::of(keys.iter().copied());
     let mut columns = HashSet::new();
-    let mut read = |key: &Expr| {
-        let _ = visit::expressions(key, |part| {
-            if is_column(part) {
-                columns.insert(name_of(part));
-            }
-            ControlFlow::<()>::Continue(())
-        });
-    };
-    keys.iter().for_each(|key| read(key));
+    keys.iter().for_each(|key| read_columns(key, &mut columns));
     order.iter().filter_map(|key| place(&key.expr)).any(|number| {
         let Some((item, shown)) = select.projection.get(number).and_then(item) else { return false };
         let is_named = |key: &&Expr| match key {
             Expr::Identifier(name) => folded(name) == shown,
             key => place(key) == Some(number),
         };
-        let is_key = spellings.find(item).is_some() || keys.iter().any(is_named);
-        let reads_key = || {
-            let found =
-                visit::expressions(item, |part| match is_column(part) && columns.contains(&name_of(part)) {
-                    true => ControlFlow::Break(()),
-                    false => ControlFlow::Continue(()),
-                });
-            found.is_break()
-        };
-        !is_key && !has_aggregate(item) && !reads_key()
+        let mut read = HashSet::new();
+        read_columns(item, &mut read);
+        !keys.iter().any(is_named) && !has_aggregate(item) && read.is_disjoint(&columns)
     })
+}
+
+/// Adds the names of the columns that an expression reads.
+fn read_columns(expr: &Expr, names: &mut HashSet<String>) {
+    let _ = visit::expressions(expr, |part| {
+        if is_column(part) {
+            names.insert(name_of(part));
+        }
+        ControlFlow::<()>::Continue(())
+    });
 }
 
 /// What an item of GROUP BY groups by.
@@ -425,14 +419,7 @@ enum Key {
 /// Whether an item that makes no rows is called as a column that an item reads.
 fn hides_columns(items: &[(Expr, String)]) -> bool {
     let mut read = HashSet::new();
-    for (expr, _) in items {
-        let _ = visit::expressions(expr, |part| {
-            if is_column(part) {
-                read.insert(name_of(part));
-            }
-            ControlFlow::<()>::Continue(())
-        });
-    }
+    items.iter().for_each(|(expr, _)| read_columns(expr, &mut read));
     items.iter().any(|(expr, shown)| {
         let is_itself = is_column(expr) && name_of(expr) == *shown;
         !is_itself && !makes_rows(expr) && read.contains(shown)

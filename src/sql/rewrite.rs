@@ -371,7 +371,7 @@ fn limit_fetch(query: &mut Query) -> Result<()> {
             query.limit_clause = Some(clause);
         }
         Some(LimitClause::LimitOffset { limit: limit @ None, .. }) => *limit = count,
-        Some(_) => return Err(Error::new(SqlState::SYNTAX_ERROR, "multiple LIMIT clauses not allowed")),
+        Some(_) => return Err(bracketed::twice("LIMIT")),
     }
     Ok(())
 }

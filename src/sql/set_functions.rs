@@ -475,8 +475,9 @@ pub fn settle_first(factor: &mut TableFactor) {
     }
 }
 
-/// RIGHT and FULL JOIN do not go with LATERAL: behind them it may stand, and shows nothing of the tables before. The planner
-/// takes every unnesting for LATERAL too.
+/// RIGHT and FULL JOIN do not go with LATERAL: behind them it may stand, and shows nothing of the tables that it is joined
+/// with. Items of FROM before a comma it would show in PostgreSQL, and does not here. The planner takes every unnesting for
+/// LATERAL too.
 pub fn settle_join(join: &mut ast::Join) {
     use ast::JoinOperator::{FullOuter, Right, RightOuter};
     if !matches!(join.join_operator, FullOuter(_) | Right(_) | RightOuter(_)) {

@@ -57,13 +57,16 @@ pub fn optimise(plan: LogicalPlan, parameters: usize, environment: &Arc<Environm
     let plan = lateral::rewrite(plan, parameters, environment, false)?;
     let plan = membership::rewrite(plan, parameters, environment)?;
     let plan = correlated_names::settle(plan)?;
-    let asks_of_groups = asks_of_groups(&plan)?;
-    let optimised = match state.optimize(&plan) {
-        Ok(optimised) if !asks_of_groups && !remains(&optimised)? && is_sound(&optimised)? => optimised,
+    let tried = if asks_of_groups(&plan)? { None } else { Some(state.optimize(&plan)) };
+    let optimised = match tried {
+        Some(Ok(optimised)) if !remains(&optimised)? && is_sound(&optimised)? => optimised,
         refused => {
             let rewritten = rewrite(plan.clone(), parameters, environment)?;
-            // Nothing was rewritten: the refusal stands.
-            if rewritten == plan { refused? } else { state.optimize(&rewritten)? }
+            match refused {
+                // Nothing was rewritten: the refusal stands.
+                Some(refused) if rewritten == plan => refused?,
+                _ => state.optimize(&rewritten)?,
+            }
         }
     };
     knn::rewrite(optimised, state)
@@ -72,22 +75,36 @@ pub fn optimise(plan: LogicalPlan, parameters: usize, environment: &Arc<Environm
 /// Whether a subquery as a value has a condition above an aggregate of all its rows that names the outer row:
 /// `(SELECT count(*) ... HAVING o.x > 1)`. In a join of its making DataFusion would count 0 rows where there is none.
 fn asks_of_groups(plan: &LogicalPlan) -> Result<bool> {
-    let is_of_groups = |node: &LogicalPlan| {
-        let LogicalPlan::Filter(filter) = node else { return Ok(false) };
-        let is_outer = |expr: &Expr| Ok(matches!(expr, Expr::OuterReferenceColumn(..)));
-        Ok(is_of_all_rows(&filter.input) && filter.predicate.exists(is_outer)?)
+    let is_of_groups = |node: &LogicalPlan| match node {
+        LogicalPlan::Filter(filter) => {
+            Ok(is_of_all_rows(&filter.input) && filter.predicate.exists(is_outer)?)
+        }
+        _ => Ok(false),
+    };
+    let asks = |expr: &Expr| match expr {
+        Expr::ScalarSubquery(subquery) => subquery.subquery.exists(is_of_groups),
+        _ => Ok(false),
     };
     let mut found = false;
     plan.apply_with_subqueries(|node| {
-        for expr in node.expressions() {
-            found |= expr.exists(|expr| match expr {
-                Expr::ScalarSubquery(subquery) => subquery.subquery.exists(is_of_groups),
-                _ => Ok(false),
-            })?;
-        }
+        found = has(node, asks)?;
         Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     })?;
     Ok(found)
+}
+
+/// Whether a node's expressions have one that is asked for.
+fn has(node: &LogicalPlan, wanted: impl Fn(&Expr) -> Result<bool>) -> Result<bool> {
+    let mut found = false;
+    node.apply_expressions(|expr| {
+        found = expr.exists(&wanted)?;
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(found)
+}
+
+fn is_outer(expr: &Expr) -> Result<bool> {
+    Ok(matches!(expr, Expr::OuterReferenceColumn(..)))
 }
 
 fn is_of_all_rows(plan: &LogicalPlan) -> bool {
@@ -104,10 +121,7 @@ fn is_of_all_rows(plan: &LogicalPlan) -> bool {
 fn remains(plan: &LogicalPlan) -> Result<bool> {
     let mut found = false;
     plan.apply_with_subqueries(|node| {
-        found |= matches!(node, LogicalPlan::Subquery(_));
-        for expr in node.expressions() {
-            found |= expr.exists(|expr| Ok(is_refused(expr)))?;
-        }
+        found = matches!(node, LogicalPlan::Subquery(_)) || has(node, |expr| Ok(is_refused(expr)))?;
         Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     })?;
     Ok(found)
@@ -137,13 +151,7 @@ fn is_refused(expr: &Expr) -> bool {
 
 /// Whether a plan names columns of a query around it. Its own subqueries are functions by now.
 fn is_correlated(plan: &LogicalPlan) -> Result<bool> {
-    plan.exists(|node| {
-        let mut found = false;
-        for expr in node.expressions() {
-            found |= expr.exists(|expr| Ok(matches!(expr, Expr::OuterReferenceColumn(..))))?;
-        }
-        Ok(found)
-    })
+    plan.exists(|node| has(node, is_outer))
 }
 
 /// The plan with every correlated subquery as a function; `parameters` is how many the statement has.
