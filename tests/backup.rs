@@ -3,49 +3,17 @@
 
 #![cfg(feature = "server")]
 
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+#[path = "kill/served.rs"]
+mod served;
+
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
+
+use served::Server;
 
 const HITHER: &str = env!("CARGO_BIN_EXE_hither");
-
-/// A running server; killed when dropped.
-struct Server {
-    process: Child,
-    address: String,
-}
-
-impl Server {
-    fn start(data: &Path, config: Option<&Path>) -> Server {
-        let mut command = Command::new(HITHER);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data);
-        command.args(config.iter().flat_map(|file| [Path::new("--config"), *file]));
-        let mut process = command.stdout(Stdio::piped()).spawn().expect("the server starts");
-        let output = BufReader::new(process.stdout.take().expect("piped above"));
-        let ready = output
-            .lines()
-            .map_while(Result::ok)
-            .find_map(|line| Some(line.split_once("ready: ")?.1.to_owned()));
-        Server { process, address: ready.expect("the server says that it is ready") }
-    }
-
-    async fn connect(&self) -> Client {
-        let (client, connection) = tokio_postgres::connect(&self.address, NoTls).await.expect("a connection");
-        tokio::spawn(connection);
-        client
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // `Child::kill` is SIGKILL.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 fn hither(arguments: &[&str]) -> Output {
     Command::new(HITHER).args(arguments).output().expect("the program runs")
@@ -72,8 +40,8 @@ async fn a_killed_server_comes_back_as_of_any_commit() {
     let config = at("hither.toml");
     let settings = format!("[settings]\narchive_dir = \"{}\"\narchive_timeout = 1\n", shown("archive"));
     std::fs::write(&config, settings).expect("a configuration file");
-    let server = Server::start(&at("data"), Some(&config));
-    let client = server.connect().await;
+    let server = Server::start(&at("data"), &["--config", &shown("hither.toml")]);
+    let client = server.connect().await.expect("a connection");
     client
         .batch_execute(
             "CREATE EXTENSION IF NOT EXISTS vector;
@@ -112,8 +80,8 @@ async fn a_killed_server_comes_back_as_of_any_commit() {
     };
     let past = restore("past", Some(&before));
     assert!(past.status.success(), "{}", text(&past));
-    let server = Server::start(&at("past"), None);
-    let client = server.connect().await;
+    let server = Server::start(&at("past"), &[]);
+    let client = server.connect().await.expect("a connection");
     assert_eq!(count(&client).await, 600, "before the mistake");
     let nearest = "SELECT id FROM items ORDER BY embedding <-> '[7,1,0]' LIMIT 1";
     assert_eq!(client.query_one(nearest, &[]).await.expect("a search").get::<_, i64>(0), 7);
@@ -126,8 +94,12 @@ async fn a_killed_server_comes_back_as_of_any_commit() {
 
     let newest = restore("newest", None);
     assert!(newest.status.success(), "{}", text(&newest));
-    let server = Server::start(&at("newest"), None);
-    assert_eq!(count(&server.connect().await).await, 310, "what was archived after the last backup too");
+    let server = Server::start(&at("newest"), &[]);
+    assert_eq!(
+        count(&server.connect().await.expect("a connection")).await,
+        310,
+        "what was archived after the last backup too"
+    );
     drop(server);
 
     let refused = restore("past", Some(&before));
@@ -141,8 +113,8 @@ async fn older_backups_go_and_those_that_stay_can_be_restored() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
     let shown = |name: &str| at(name).display().to_string();
-    let server = Server::start(&at("data"), None);
-    let client = server.connect().await;
+    let server = Server::start(&at("data"), &[]);
+    let client = server.connect().await.expect("a connection");
     let table = "CREATE TABLE items (id bigint PRIMARY KEY, name text, embedding vector(3))";
     client.batch_execute("CREATE EXTENSION IF NOT EXISTS vector").await.expect("the extension");
     client.batch_execute(table).await.expect("a table");
@@ -159,8 +131,8 @@ async fn older_backups_go_and_those_that_stay_can_be_restored() {
     let restored =
         hither(&["restore", "--from", &shown("backups"), "--data-dir", &shown("restored"), "--check"]);
     assert!(restored.status.success(), "{}", text(&restored));
-    let server = Server::start(&at("restored"), None);
-    assert_eq!(count(&server.connect().await).await, 400);
+    let server = Server::start(&at("restored"), &[]);
+    assert_eq!(count(&server.connect().await.expect("a connection")).await, 400);
 }
 
 /// Waits until the archive has everything that was committed before the call. Segments are ended one at a time, when

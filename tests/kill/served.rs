@@ -15,7 +15,8 @@ pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 /// A running server; killed when dropped.
 pub struct Server {
     process: Child,
-    address: String,
+    /// `postgres://postgres@127.0.0.1:40123/postgres`
+    pub address: String,
 }
 
 impl Server {
@@ -29,7 +30,6 @@ impl Server {
             .spawn()
             .expect("the server starts");
         let output = BufReader::new(process.stdout.take().expect("piped above"));
-        // "ready: postgres://postgres@127.0.0.1:40123/postgres"
         let ready = output
             .lines()
             .map_while(Result::ok)
