@@ -248,7 +248,7 @@ fn by_graph<V: Vectors>(
             let was_full = hits.len() >= ef - ef / 8;
             let mut compared = Vec::new();
             if let Some(bounds) = &bounds {
-                let edge = edge(&coded, bounds, &hits);
+                let edge = if was_full { edge(&coded, bounds, &hits) } else { None };
                 let ranked = rescore_certainly(request, &coded, bounds, &mut hits, &mut compared);
                 counters.rescored += compared.len() as u64;
                 let is_beyond = |edge: f32| ranked.last().is_some_and(|last| edge > last.rank);

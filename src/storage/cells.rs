@@ -340,13 +340,8 @@ impl Column {
                 ends.push(i32::try_from(bytes.len()).map_err(|_| too_long())?);
             }
         }
-        self.put_validity(cell.is_some(), 1);
+        self.put_validity(cell.is_some());
         Ok(())
-    }
-
-    /// Appends `count` rows that have one and the same cell.
-    pub fn push_all(&mut self, cell: Option<&[u8]>, count: usize) -> Result<()> {
-        (0..count).try_for_each(|_| self.push(cell))
     }
 
     /// Appends the cells of entries of a block, all of which have the column, which is of the kind that this was made for.
@@ -364,26 +359,22 @@ impl Column {
                 block.put_numbers(column, entries.clone(), cells, i64::from_le_bytes, |cell| cell);
             }
             Cells::Fixed { width, bytes } => block.put_fixed(column, entries.clone(), *width, bytes),
-            Cells::Var { ends, bytes } if block.kind(column) == Kind::Number => {
-                let start = bytes.len() as i32;
-                let end = |end: usize| ends.push(start.wrapping_add(end as i32));
-                let put = block.put_long_numbers(column, entries.clone(), bytes, end);
-                put.map_err(|found| Error::corrupt("row", 0, "a number", found))?;
-                i32::try_from(bytes.len()).map_err(|_| too_long())?;
-            }
             Cells::Var { ends, bytes } => {
                 let start = bytes.len() as i32;
                 // A sum that is too large is refused before anyone uses it.
-                block
-                    .put_var(column, entries.clone(), bytes, |end| ends.push(start.wrapping_add(end as i32)));
+                let end = |end: usize| ends.push(start.wrapping_add(end as i32));
+                if block.kind(column) == Kind::Number {
+                    let put = block.put_long_numbers(column, entries.clone(), bytes, end);
+                    put.map_err(|found| Error::corrupt("row", 0, "a number", found))?;
+                } else {
+                    block.put_var(column, entries.clone(), bytes, end);
+                }
                 i32::try_from(bytes.len()).map_err(|_| too_long())?;
             }
         }
-        if self.validity.is_none() && block.has_all(column) {
-            self.rows += count;
-            return Ok(());
+        if !block.has_all(column) {
+            self.begin_validity();
         }
-        self.begin_validity();
         if let Some(validity) = &mut self.validity {
             block.put_validity(column, entries, validity);
         }
@@ -391,14 +382,14 @@ impl Column {
         Ok(())
     }
 
-    fn put_validity(&mut self, is_valid: bool, count: usize) {
+    fn put_validity(&mut self, is_valid: bool) {
         if !is_valid {
             self.begin_validity();
         }
         if let Some(validity) = &mut self.validity {
-            validity.push_all(is_valid, count);
+            validity.push(is_valid);
         }
-        self.rows += count;
+        self.rows += 1;
     }
 
     /// All rows so far have a cell, if nothing else was said.

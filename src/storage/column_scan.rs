@@ -203,7 +203,6 @@ impl Cursor {
 
     /// Goes to the next entry, the first one at the beginning.
     fn step(&mut self, prefix: u8) -> Result<()> {
-        let is_begin = self.head.is_none();
         self.head = match &mut self.part {
             Part::Own(rows, row) => match rows.next().transpose()? {
                 Some((slot, own)) => {
@@ -212,14 +211,14 @@ impl Cursor {
                 }
                 None => None,
             },
-            Part::Memtable(source) => match source.advance() {
-                true => match source.entry() {
+            Part::Memtable(source) => {
+                source.advance();
+                match source.entry() {
                     Some(entry) => slot_in(prefix, entry.key, "memtable")?.map(|slot| (slot, entry.seq)),
                     None => None,
-                },
-                false => None,
-            },
-            Part::Level(level) => level.step(prefix, is_begin)?,
+                }
+            }
+            Part::Level(level) => level.step(prefix)?,
         };
         Ok(())
     }
@@ -229,35 +228,22 @@ impl Cursor {
         match &self.part {
             Part::Own(_, row) => row.clone().map(Row::Bytes),
             Part::Memtable(source) => source.value().map(Row::Bytes),
-            Part::Level(level) => match level.block.as_ref()? {
-                DataBlock::Entries(block) => block.value_slice(level.at).map(Row::Bytes),
-                DataBlock::Columns(block) => {
-                    (!block.is_deleted(level.at)).then(|| Row::Entry(block.clone(), level.at as u32))
-                }
-            },
+            Part::Level(level) => level.block.as_ref()?.row(level.at),
         }
     }
 }
 
 impl Level {
     /// Goes to the next entry and tells its slot and sequence number; `None` at the end.
-    fn step(&mut self, prefix: u8, is_begin: bool) -> Result<Option<(u32, Seq)>> {
-        if !is_begin {
-            self.at += 1;
-        }
-        loop {
-            let is_in = match &self.block {
-                Some(DataBlock::Entries(block)) => self.at < block.len(),
-                Some(DataBlock::Columns(block)) => self.at < block.count(),
-                None => false,
-            };
-            if is_in {
-                return self.head(prefix);
-            }
+    fn step(&mut self, prefix: u8) -> Result<Option<(u32, Seq)>> {
+        // Where there is no block yet, loading one says where it begins.
+        self.at += 1;
+        while self.block.as_ref().is_none_or(|block| self.at >= block.count()) {
             if !self.load(prefix)? {
                 return Ok(None);
             }
         }
+        self.head(prefix)
     }
 
     fn head(&self, prefix: u8) -> Result<Option<(u32, Seq)>> {

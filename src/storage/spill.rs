@@ -3,6 +3,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
+use super::cells::Row;
 use super::merge::{LevelSource, is_before_end};
 use super::slice::Slice;
 use super::sstable::{Table, bloom_hash};
@@ -21,7 +22,7 @@ impl SpilledTable {
     pub fn get(&self, key: &[u8]) -> Result<Option<Option<Slice>>> {
         let at = self.tables.partition_point(|table| &table.meta().key_max[..] < key);
         let Some(table) = self.tables.get(at) else { return Ok(None) };
-        Ok(table.get(key, bloom_hash(key), Seq(u64::MAX))?.map(|(_, value)| value))
+        Ok(table.get(key, bloom_hash(key), Seq(u64::MAX))?.map(|(_, row)| row.map(Row::into_bytes)))
     }
 
     /// All entries of `from..to` in order of keys, deletions included.

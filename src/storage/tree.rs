@@ -115,21 +115,26 @@ impl Tree {
 
     /// The newest version of `key` at or before `snapshot`, unless that is a deletion.
     pub fn get(&self, key: &[u8], snapshot: Seq) -> Result<Option<Slice>> {
-        Ok(self.get_with_seq(key, snapshot)?.and_then(|(_, value)| value))
+        Ok(self.find(key, snapshot)?.map(Row::into_bytes))
     }
 
-    /// The newest version of `key` at or before `snapshot`, with its sequence number; the value of a
-    /// deletion is `None`. A deletion older than the horizon may have been forgotten, and then the answer is
-    /// `None`.
-    pub fn get_with_seq(&self, key: &[u8], snapshot: Seq) -> Result<Option<(Seq, Option<Slice>)>> {
+    /// [`Tree::get`], where it lies.
+    pub fn find(&self, key: &[u8], snapshot: Seq) -> Result<Option<Row>> {
+        Ok(self.get_with_seq(key, snapshot)?.and_then(|(_, row)| row))
+    }
+
+    /// The newest version of `key` at or before `snapshot`, with its sequence number; the row of a deletion is `None`. A
+    /// deletion older than the horizon may have been forgotten, and then the answer is `None`.
+    pub fn get_with_seq(&self, key: &[u8], snapshot: Seq) -> Result<Option<(Seq, Option<Row>)>> {
         let state = self.state.load();
+        let of_memtable = |entry: Entry| (entry.seq, entry.value.map(Row::Bytes));
         if let Some(entry) = state.active.get(key, snapshot) {
-            return Ok(Some((entry.seq, entry.value)));
+            return Ok(Some(of_memtable(entry)));
         }
         let hash = bloom_hash(key);
         for pending in state.pending.iter().rev() {
             let found = match &pending.part {
-                Part::Memtable(memtable) => memtable.get(key, snapshot).map(|entry| (entry.seq, entry.value)),
+                Part::Memtable(memtable) => memtable.get(key, snapshot).map(of_memtable),
                 Part::Tables(tables) => {
                     table_of(tables, key).map_or(Ok(None), |table| table.get(key, hash, snapshot))?
                 }
@@ -139,34 +144,6 @@ impl Tree {
             }
         }
         state.version.get(key, hash, snapshot)
-    }
-
-    /// The row under `key` as [`Tree::get`] finds it, where it lies.
-    pub fn find(&self, key: &[u8], snapshot: Seq) -> Result<Option<Row>> {
-        let state = self.state.load();
-        let bytes = |entry: Entry| entry.value.map(Row::Bytes);
-        if let Some(entry) = state.active.get(key, snapshot) {
-            return Ok(bytes(entry));
-        }
-        let hash = bloom_hash(key);
-        for pending in state.pending.iter().rev() {
-            let found = match &pending.part {
-                Part::Memtable(memtable) => memtable.get(key, snapshot).map(bytes),
-                Part::Tables(tables) => match table_of(tables, key) {
-                    Some(table) => table.find(key, hash, snapshot)?,
-                    None => None,
-                },
-            };
-            if let Some(found) = found {
-                return Ok(found);
-            }
-        }
-        for table in state.version.tables_of(key) {
-            if let Some(found) = table.find(key, hash, snapshot)? {
-                return Ok(found);
-            }
-        }
-        Ok(None)
     }
 
     /// Tells what the values of rows are made up of, so that their blocks are of columns from now on. Columns are only

@@ -3,9 +3,9 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
+use super::cells::Row;
 use super::manifest::LEVELS;
 use super::merge::{LevelSource, Source};
-use super::slice::Slice;
 use super::sstable::Table;
 use crate::error::Result;
 use crate::log::Seq;
@@ -18,19 +18,15 @@ pub struct Version {
 }
 
 impl Version {
-    pub fn get(&self, key: &[u8], hash: u64, snapshot: Seq) -> Result<Option<(Seq, Option<Slice>)>> {
-        for table in self.tables_of(key) {
+    /// As [`Table::get`], of the newest table that knows the key.
+    pub fn get(&self, key: &[u8], hash: u64, snapshot: Seq) -> Result<Option<(Seq, Option<Row>)>> {
+        let level0 = self.levels[0].iter().rev();
+        for table in level0.chain(self.levels[1..].iter().filter_map(|tables| table_of(tables, key))) {
             if let Some(found) = table.get(key, hash, snapshot)? {
                 return Ok(Some(found));
             }
         }
         Ok(None)
-    }
-
-    /// Those that may have a key, the newest first.
-    pub fn tables_of<'a>(&'a self, key: &'a [u8]) -> impl Iterator<Item = &'a Arc<Table>> {
-        let level0 = self.levels[0].iter().rev();
-        level0.chain(self.levels[1..].iter().filter_map(move |tables| table_of(tables, key)))
     }
 
     pub fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {

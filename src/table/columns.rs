@@ -108,9 +108,12 @@ fn array(column: Column, ty: &Type) -> Result<ArrayRef> {
             Type::Text | Type::Varchar(_) | Type::Bpchar(_) | Type::Citext | Type::Name,
             Cells::Var { ends, bytes },
         ) => {
-            crate::types::binary::utf8(&bytes)?;
             let (ends, bytes) = (OffsetBuffer::new(ends.into()), Buffer::from_vec(bytes));
-            let array = StringArray::try_new(ends, bytes, nulls(column.validity));
+            let array = StringArray::try_new(ends, bytes.clone(), nulls(column.validity));
+            if array.is_err() || bytes.contains(&0) {
+                // It says what is wrong with a text.
+                crate::types::binary::utf8(&bytes)?;
+            }
             Ok(Arc::new(array.map_err(from_arrow)?))
         }
         (Type::Jsonb, Cells::Var { ends, bytes }) => {

@@ -211,10 +211,6 @@ impl Layout {
                     }
                     let missing = self.missing(number)?;
                     let missing = missing.as_ref().map_or(Ok(None), Missing::raw)?;
-                    if number >= block.columns() {
-                        cells.push_all(missing, entries.len())?;
-                        continue;
-                    }
                     for index in entries {
                         match number < block.columns_of(index) {
                             true => cells.push_entries(block, number, index..index + 1)?,

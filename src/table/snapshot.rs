@@ -184,16 +184,11 @@ impl Snapshot {
 
     /// The row's bytes for [`Layout::read`], if it is visible.
     pub fn row(&self, slot: u32) -> Result<Option<Slice>> {
-        if let Some(overlay) = &self.0.overlay
-            && let Some(row) = overlay.row(slot)?
-        {
-            return Ok(row);
-        }
-        self.committed_row(slot)
+        Ok(self.find(slot)?.map(Row::into_bytes))
     }
 
-    fn committed_row(&self, slot: u32) -> Result<Option<Slice>> {
-        self.0.table.tree().get(&keys::row_key(slot), self.0.seq)
+    fn committed_row(&self, slot: u32) -> Result<Option<Row>> {
+        self.0.table.tree().find(&keys::row_key(slot), self.0.seq)
     }
 
     /// Like [`Snapshot::row`] for each slot.
@@ -228,7 +223,7 @@ impl Snapshot {
         {
             return Ok(row.map(Row::Bytes));
         }
-        self.0.table.tree().find(&keys::row_key(slot), self.0.seq)
+        self.committed_row(slot)
     }
 
     /// All visible rows, in order of slots, where they lie.

@@ -356,19 +356,13 @@ impl Columns {
         let slot = u32::from_be_bytes(slot);
         let at = self.before(slot);
         // Of a key that only begins as that of the slot does, the slot's entries come after it, or all before.
-        let mut of_slot = (at..self.count()).take_while(|index| self.slot(*index) == slot);
-        match rest.len().cmp(&4) {
-            Ordering::Less => at,
-            Ordering::Equal => {
-                of_slot.find(|index| self.seq(*index) <= seq).unwrap_or_else(|| self.after(at, slot))
-            }
-            Ordering::Greater => self.after(at, slot),
-        }
-    }
-
-    /// How many entries are of slots up to `slot`, the first of which is at `at`, if there is one.
-    fn after(&self, at: usize, slot: u32) -> usize {
-        at + (at..self.count()).take_while(|index| self.slot(*index) == slot).count()
+        let is_before = |index: usize| match rest.len().cmp(&4) {
+            Ordering::Less => false,
+            Ordering::Equal => self.seq(index) > seq,
+            Ordering::Greater => true,
+        };
+        let of_slot = (at..self.count()).take_while(|index| self.slot(*index) == slot);
+        at + of_slot.take_while(|index| is_before(*index)).count()
     }
 
     /// Appends whether entries have a cell in a column.

@@ -8,7 +8,6 @@ use super::frame::Kind;
 use crate::log::Seq;
 use crate::storage::cells::Row;
 use crate::storage::shape::slot_of;
-use crate::storage::slice::Slice;
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -42,30 +41,35 @@ impl DataBlock {
         }
     }
 
-    /// The newest version of `key` at or before `snapshot`: its sequence number and value (`None`: deleted).
-    pub fn get(&self, key: &[u8], snapshot: Seq) -> Option<(Seq, Option<Slice>)> {
+    /// Entries.
+    pub fn count(&self) -> usize {
         match self {
-            DataBlock::Entries(block) => {
-                let index = find(block, key, snapshot)?;
-                Some((block.seq(index), block.value_slice(index)))
-            }
-            DataBlock::Columns(block) => {
-                let index = block.find(slot_of(block.prefix(), key)?, snapshot)?;
-                Some((block.seq(index), (!block.is_deleted(index)).then(|| block.row(index))))
-            }
+            DataBlock::Entries(block) => block.len(),
+            DataBlock::Columns(block) => block.count(),
         }
     }
 
-    /// As [`DataBlock::get`], the row where it lies.
-    pub fn find(&self, key: &[u8], snapshot: Seq) -> Option<Option<Row>> {
-        match self {
+    /// The newest version of `key` at or before `snapshot`: its sequence number, and its row where it lies (`None`: deleted).
+    pub fn get(&self, key: &[u8], snapshot: Seq) -> Option<(Seq, Option<Row>)> {
+        let (index, seq) = match self {
             DataBlock::Entries(block) => {
                 let index = find(block, key, snapshot)?;
-                Some(block.value_slice(index).map(Row::Bytes))
+                (index, block.seq(index))
             }
             DataBlock::Columns(block) => {
                 let index = block.find(slot_of(block.prefix(), key)?, snapshot)?;
-                Some((!block.is_deleted(index)).then(|| Row::Entry(block.clone(), index as u32)))
+                (index, block.seq(index))
+            }
+        };
+        Some((seq, self.row(index)))
+    }
+
+    /// An entry's row, where it lies; `None` for a deletion.
+    pub fn row(&self, index: usize) -> Option<Row> {
+        match self {
+            DataBlock::Entries(block) => block.value_slice(index).map(Row::Bytes),
+            DataBlock::Columns(block) => {
+                (!block.is_deleted(index)).then(|| Row::Entry(block.clone(), index as u32))
             }
         }
     }

@@ -17,7 +17,6 @@ use crate::log::{Seq, StorageId};
 use crate::storage::cells::Row;
 use crate::storage::context::Context;
 use crate::storage::memtable::{Entry, EntryRef};
-use crate::storage::slice::Slice;
 
 /// An open table. The file is removed with the last reference unless the manifest names it.
 pub struct Table {
@@ -108,27 +107,8 @@ impl Table {
         self.keep.store(keep, Relaxed);
     }
 
-    /// The newest version of `key` at or before `snapshot`: its sequence number and value (`None`: deleted).
-    pub fn get(&self, key: &[u8], key_hash: u64, snapshot: Seq) -> Result<Option<(Seq, Option<Slice>)>> {
-        self.with_block_of(key, key_hash, snapshot, |block, snapshot| {
-            let (seq, value) = block.get(key, snapshot)?;
-            Some((self.meta.global_seq.unwrap_or(seq), value))
-        })
-    }
-
-    /// As [`Table::get`], the row where it lies.
-    pub fn find(&self, key: &[u8], key_hash: u64, snapshot: Seq) -> Result<Option<Option<Row>>> {
-        self.with_block_of(key, key_hash, snapshot, |block, snapshot| block.find(key, snapshot))
-    }
-
-    /// What `read` makes of the block that may have version `snapshot` of `key`, and of what that is in the file.
-    fn with_block_of<T>(
-        &self,
-        key: &[u8],
-        key_hash: u64,
-        snapshot: Seq,
-        read: impl Fn(&DataBlock, Seq) -> Option<T>,
-    ) -> Result<Option<T>> {
+    /// The newest version of `key` at or before `snapshot`: its sequence number, and its row where it lies (`None`: deleted).
+    pub fn get(&self, key: &[u8], key_hash: u64, snapshot: Seq) -> Result<Option<(Seq, Option<Row>)>> {
         if key < &self.meta.key_min[..] || key > &self.meta.key_max[..] || self.meta.seq_min > snapshot {
             return Ok(None);
         }
@@ -140,7 +120,8 @@ impl Table {
         if at == self.index.len() {
             return Ok(None);
         }
-        self.with_block(at, |block| read(block, snapshot))
+        let found = self.with_block(at, |block| block.get(key, snapshot))?;
+        Ok(found.map(|(seq, row)| (self.meta.global_seq.unwrap_or(seq), row)))
     }
 
     pub fn may_contain(&self, key: &[u8]) -> bool {

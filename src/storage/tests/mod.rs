@@ -283,7 +283,7 @@ impl World {
         for _ in 0..10 {
             let (key, snapshot) = (random_key(&mut self.random), self.snapshot());
             let found = self.tree().get_with_seq(&key, snapshot)?;
-            let found = found.and_then(|(seq, value)| Some((seq.0, value?.to_vec())));
+            let found = found.and_then(|(seq, value)| Some((seq.0, value?.into_bytes().to_vec())));
             let expected = self.model.get(&key, snapshot.0).map(|(seq, value)| (seq, value.clone()));
             assert_eq!(found, expected, "{} at {snapshot:?}", key.escape_ascii());
         }

@@ -121,7 +121,7 @@ fn writes_during_a_checkpoint_are_not_part_of_it() {
     drop((tree, store));
     let store = open(&fs).unwrap();
     let found = store.tree(TREE).unwrap().get_with_seq(b"a", LATEST).unwrap().unwrap();
-    assert_eq!((found.0, &found.1.unwrap()[..]), (Seq(1), &b"1"[..]));
+    assert_eq!((found.0, &found.1.unwrap().into_bytes()[..]), (Seq(1), &b"1"[..]));
 }
 
 #[test]
