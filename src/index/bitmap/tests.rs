@@ -460,6 +460,32 @@ fn many_texts_are_known_by_their_hashes() {
     assert_eq!(select(&old, Predicate::Eq(text("text 1"))), Some(vec![1]));
 }
 
+#[test]
+fn long_texts_are_known_by_their_hashes() {
+    let long = |n: u32| text(&format!("{n} ").repeat(10_000));
+    let mut index = ColumnIndex::for_type(&Type::Text).unwrap();
+    (0..10).for_each(|slot| index.set(slot, &text(&format!("short {slot}"))));
+    // One slot whose text changes: the dictionary is swept, and holds what fits into it.
+    (0..100).for_each(|n| index.set(10, &long(n)));
+    assert_eq!(index.count(&Predicate::Prefix("short".into())), Some(10));
+    assert_eq!(index.count(&Predicate::Eq(long(99))), Some(1));
+    assert_eq!(index.count(&Predicate::Eq(long(98))), Some(0));
+    assert!(index.bytes() < 1_500_000, "{} bytes", index.bytes());
+    (11..111).for_each(|slot| index.set(slot, &long(slot)));
+    assert!(index.bytes() < 200_000, "{} bytes", index.bytes());
+    assert_eq!(index.count(&Predicate::Prefix("short".into())), None);
+    for slot in 11..111 {
+        let found = index.select(&Predicate::Eq(long(slot))).unwrap();
+        let expected: RoaringBitmap = if slot == 99 { [10, 99].into() } else { [slot].into() };
+        assert_eq!(found, expected, "slot {slot}");
+    }
+    assert_eq!(index.count(&Predicate::Eq(text("short 7"))), Some(1));
+    let mut one = ColumnIndex::for_type(&Type::Text).unwrap();
+    one.set(0, &text(&"x".repeat(2 << 20)));
+    assert!(one.bytes() < 200_000, "{} bytes", one.bytes());
+    assert_eq!(one.count(&Predicate::Eq(text(&"x".repeat(2 << 20)))), Some(1));
+}
+
 /// In no order, so that every chunk's extremes span all values.
 #[test]
 fn one_of_many_numbers_is_found() {

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //!   up to 4,096 distinct texts      dictionary text -> code, codes by slot     =, IN, <, LIKE 'a%'
-//!   more                            hashes of 128 bits by slot                 =, IN
+//!   more, or more than 1 MB         hashes of 128 bits by slot                 =, IN
 //! ```
 //!
-//! With more texts than the dictionary takes ([`DISTINCT_MAX`]) each slot has the SipHash of its text, under keys drawn for
-//! the column. Two texts of one hash would be taken for one: among 10^9 texts that has a chance of 10^-21, and nobody
-//! who does not know the keys can do better. Ranges have no answer then (until the index is made anew).
+//! With more texts than the dictionary takes ([`DISTINCT_MAX`], [`TEXT_BYTES_MAX`]) each slot has the SipHash of its text,
+//! under keys drawn for the column. Two texts of one hash would be taken for one: among 10^9 texts that has a chance of
+//! 10^-21, and nobody who does not know the keys can do better. Ranges have no answer then (until the index is made anew).
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
@@ -26,6 +26,10 @@ use crate::error::Result;
 
 /// Codes, of which each has a bitmap.
 const CODES_MAX: usize = DISTINCT_MAX as usize;
+
+/// Bytes of all texts of a dictionary: 256 for each, which names and titles do not need. Whole documents are not looked for
+/// by their order, and would be in memory once more.
+const TEXT_BYTES_MAX: usize = 1 << 20;
 
 #[derive(Clone)]
 pub enum Text {
@@ -53,6 +57,8 @@ pub struct Dictionary {
     pub codes: BTreeMap<Box<str>, u16>,
     /// Codes whose text no slot has any more.
     free: Vec<u16>,
+    /// Of all texts.
+    bytes: usize,
 }
 
 /// Runs the same expression on codes and on hashes.
@@ -113,7 +119,7 @@ impl Text {
     }
 
     pub fn set(&mut self, slot: u32, text: &str) {
-        self.sweep();
+        self.sweep(text);
         if let Text::Coded { codes, dictionary } = self {
             match code(dictionary, text) {
                 Some(code) => return codes.set(slot, code),
@@ -133,17 +139,18 @@ impl Text {
         on_keys!(self, keys => keys.remove(slot));
     }
 
-    /// When the dictionary is full, drops the texts that no slot has any more.
-    fn sweep(&mut self) {
+    /// When the dictionary has no place for a text, drops those that no slot has any more.
+    fn sweep(&mut self, text: &str) {
         let Text::Coded { codes, dictionary } = self else { return };
-        if dictionary.codes.len() < CODES_MAX || codes.distinct() == Some(DISTINCT_MAX) {
+        if dictionary.has_place(text) || codes.distinct() == Some(dictionary.codes.len() as u64) {
             return;
         }
-        let Dictionary { codes: texts, free } = Arc::make_mut(dictionary);
-        texts.retain(|_, code| {
+        let Dictionary { codes: texts, free, bytes } = Arc::make_mut(dictionary);
+        texts.retain(|text, code| {
             let used = codes.count(&Ranges(vec![(*code, *code)])) > 0;
             if !used {
                 free.push(*code);
+                *bytes -= text.len();
             }
             used
         });
@@ -196,8 +203,7 @@ impl Text {
         match self {
             Text::Hashed(hashed) => hashed.hashes.bytes(),
             Text::Coded { codes, dictionary } => {
-                let texts = dictionary.codes.keys().map(|text| text.len() as u64 + 32);
-                codes.bytes() + texts.sum::<u64>()
+                codes.bytes() + (dictionary.bytes + 32 * dictionary.codes.len()) as u64
             }
         }
     }
@@ -247,6 +253,12 @@ fn coded(dictionary: &Dictionary, texts: &[TextRange]) -> Ranges<u16> {
 }
 
 impl Dictionary {
+    /// Whether the text is there, or may come.
+    fn has_place(&self, text: &str) -> bool {
+        let is_full = self.codes.len() >= CODES_MAX || self.bytes + text.len() > TEXT_BYTES_MAX;
+        !is_full || self.codes.contains_key(text)
+    }
+
     fn save(&self, out: &mut Writer) -> Result<()> {
         out.put_u32(self.codes.len() as u32)?;
         for (text, code) in &self.codes {
@@ -265,7 +277,8 @@ impl Dictionary {
         for _ in 0..from.u32()? {
             let (code, bytes) = (from.u16()?, from.u32()?);
             let text = str::from_utf8(from.take(bytes as usize)?).map(Box::from);
-            let text = text.map_err(|error| from.corrupt("a text", error))?;
+            let text: Box<str> = text.map_err(|error| from.corrupt("a text", error))?;
+            dictionary.bytes += text.len();
             if !seen.insert(u32::from(code)) || dictionary.codes.insert(text, code).is_some() {
                 return Err(from.corrupt("texts and codes that differ", code));
             }
@@ -289,11 +302,12 @@ fn code(dictionary: &mut Arc<Dictionary>, text: &str) -> Option<u16> {
     if let Some(&code) = dictionary.codes.get(text) {
         return Some(code);
     }
-    if dictionary.codes.len() >= CODES_MAX {
+    if !dictionary.has_place(text) {
         return None;
     }
     let dictionary = Arc::make_mut(dictionary);
     let code = dictionary.free.pop().unwrap_or(dictionary.codes.len() as u16);
+    dictionary.bytes += text.len();
     dictionary.codes.insert(text.into(), code);
     Some(code)
 }
