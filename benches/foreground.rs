@@ -207,12 +207,12 @@ fn write(
             row: row(*id, random(&mut state)),
             vectors_changed: false,
         });
-        let rows = rows.collect();
+        let rows = rows.collect::<Vec<_>>();
         let mut txn = database.begin(Isolation::ReadCommitted);
         txn.start_statement();
         let locked = done(txn.lock_rows(table, &slots));
         assert_eq!(locked, LockOutcome::Locked, "nobody else writes these rows");
-        done(txn.update(table, rows));
+        done(txn.update(table, &rows));
         txn.commit().expect("a commit");
     })
 }

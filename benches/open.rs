@@ -124,7 +124,7 @@ fn change(database: &Arc<Database>, table: Oid, rows: u64, turn: u64) {
     done(txn.lock_rows(table, &slots));
     let rows =
         slots.iter().map(|&slot| RowUpdate { slot, row: row(u64::from(slot)), vectors_changed: false });
-    done(txn.update(table, rows.collect()));
+    done(txn.update(table, &rows.collect::<Vec<_>>()));
     txn.commit().expect("a commit");
 }
 

@@ -1,5 +1,5 @@
-//! Data of many times the memory budget loads, gets its index, and is searched, scanned, sorted and grouped, while the server's
-//! anonymous memory (RssAnon in `/proc/PID/status`) stays at most a fifth above the budget.
+//! Data of many times the memory budget loads, gets its index, and is searched, scanned, sorted, grouped and changed as a
+//! whole, while the server's anonymous memory (RssAnon in `/proc/PID/status`) stays at most a fifth above the budget.
 //!
 //! The least budget, 64 MB, and twice as much in 6,000 rows of a vector of 128 dimensions and a note as long as it takes;
 //! `HITHER_MEMORY_ROWS=1000000 HITHER_MEMORY_TIMES=10 cargo test --release --test memory -- --nocapture` has ten times the
@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use futures::TryStreamExt;
 use served::{BATCH, DIMENSIONS, Server, copy, mix, nearest, number};
 
 const BUDGET: u64 = 64 << 20;
@@ -110,6 +111,20 @@ async fn memory_stays_within_the_budget() {
     ] {
         let count: i64 = client.query_one(sql, &[]).await.expect("an answer").get(0);
         assert_eq!(count, rows as i64, "{sql}");
+        phase(sql);
+    }
+    for sql in [
+        "UPDATE t SET note = note || '\\x00'",
+        "UPDATE t SET v = v + v, id = id + 1 RETURNING id, note",
+        // Nearly each row waits for a key that another has.
+        "UPDATE t SET id = (SELECT max(id) + 1 FROM t) - id",
+        "MERGE INTO t USING (SELECT id FROM t WHERE id % 3 > 0) AS s ON s.id = t.id \
+         WHEN MATCHED AND t.id % 3 = 1 THEN DELETE WHEN MATCHED THEN UPDATE SET note = note || '\\x01'",
+        "DELETE FROM t WHERE id % 3 = 0 RETURNING *",
+    ] {
+        // Rows of RETURNING go by, they are not gathered.
+        let rows = client.query_raw(sql, std::iter::empty::<&str>()).await.expect("an answer");
+        rows.try_for_each(|_| futures::future::ok(())).await.expect("all rows");
         phase(sql);
     }
     client.batch_execute("VACUUM t").await.expect("a vacuum");

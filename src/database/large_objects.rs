@@ -297,7 +297,7 @@ impl Transaction {
             }
         }
         if !changed.is_empty() {
-            self.update(table, changed)?;
+            self.update(table, &changed)?;
         }
         if !new.is_empty() {
             self.insert(table, &new, OnConflict::Error)?;

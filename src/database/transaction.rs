@@ -16,7 +16,7 @@ use crate::catalog::{self, Catalog, Edit, Oid};
 use crate::database::Database;
 use crate::database::commit::{self, Submitted};
 use crate::database::core::{Core, Version};
-use crate::database::deferred_keys::{DeferredKeys, Wait};
+use crate::database::deferred_keys::{DeferredKeys, Until, Wait};
 use crate::database::snapshots::{Held, Holder};
 use crate::database::work::{CHUNK_BYTES, LiveWork, Work, no_table};
 use crate::error::{Error, Result, SqlState};
@@ -73,6 +73,16 @@ pub enum OnConflict {
     /// DO UPDATE: the row is not inserted and the existing slot is reported. A row that conflicts with one of the same
     /// call is 21000.
     Report(Oid),
+    /// For a part of what a statement writes: the row waits for its key until [`Transaction::end_parts`].
+    Wait,
+}
+
+/// When a new key of an updated row must be free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Free {
+    Now,
+    /// Later parts of the statement may give it up.
+    AfterAllParts,
 }
 
 /// What became of the rows of one insert.
@@ -366,7 +376,7 @@ impl Transaction {
         let (outcome, kept, waits) = self.judge(table, rows, on_conflict)?;
         let horizon = self.core.snapshots.horizon();
         let slots = self.writer(table)?.insert(&kept, horizon)?;
-        self.deferred.wait(table, waits.into_iter().map(|(number, index, key)| (slots[number], index, key)));
+        self.deferred.wait(table, waits, &slots);
         self.log_full_chunks()?;
         Ok(with_slots(outcome, &slots))
     }
@@ -388,7 +398,7 @@ impl Transaction {
             _ => writer.table().state().changes.since(seen),
         };
         let unique = writer.unique_keys().clone();
-        let mut waits: Vec<(usize, usize)> = Vec::new();
+        let mut waits: Vec<(usize, usize, Until)> = Vec::new();
         let mut outcome = InsertOutcome { slots: Vec::with_capacity(rows.len()), conflicts: Vec::new() };
         // Rows that come in order of their only key, as they mostly do, have no key twice.
         let are_distinct = unique.len() <= 1 && rows.is_sorted_by(|one, next| one.keys < next.keys);
@@ -397,7 +407,7 @@ impl Transaction {
         let target = match on_conflict {
             OnConflict::Nothing(target) => target,
             OnConflict::Report(target) => Some(target),
-            OnConflict::Error => None,
+            OnConflict::Error | OnConflict::Wait => None,
         };
         let mut order: Vec<usize> = (0..unique.len()).collect();
         order.sort_by_key(|&place| Some(unique[place].index) != target);
@@ -410,8 +420,13 @@ impl Transaction {
                 if !by_same_call && owner.is_none() {
                     continue;
                 }
-                if modes.defers(unique.constraint, unique.deferral) {
-                    waits.push((number, place));
+                let defers = modes.defers(unique.constraint, unique.deferral);
+                if on_conflict == OnConflict::Wait && (defers || !by_same_call) {
+                    waits.push((number, place, Until::AllParts));
+                    continue;
+                }
+                if defers {
+                    waits.push((number, place, Until::Commit));
                     continue;
                 }
                 match on_conflict {
@@ -445,9 +460,10 @@ impl Transaction {
             .iter()
             .scan(0, |kept, slot| Some(std::mem::replace(kept, *kept + usize::from(slot.is_some()))))
             .collect();
-        let waits = waits.into_iter().filter(|(number, _)| outcome.slots[*number].is_some());
-        let waits = waits.filter_map(|(number, place)| {
-            Some((places[number], unique[place].index, rows[number].keys[place].take()?))
+        let waits = waits.into_iter().filter(|(number, ..)| outcome.slots[*number].is_some());
+        let waits = waits.filter_map(|(number, place, until)| {
+            let key = rows[number].keys[place].take()?;
+            Some(Wait { row: places[number], index: unique[place].index, key, until })
         });
         let waits = waits.collect();
         let verdicts = rows.into_iter().zip(&outcome.slots);
@@ -504,24 +520,36 @@ impl Transaction {
     }
 
     /// Replaces rows that [`Transaction::lock_rows`] locked; returns their slots afterwards, in order.
-    pub fn update(&mut self, table: Oid, rows: Vec<RowUpdate>) -> Result<Vec<u32>, Stop> {
+    pub fn update(&mut self, table: Oid, rows: &[RowUpdate]) -> Result<Vec<u32>, Stop> {
+        self.replace(table, rows, Free::Now)
+    }
+
+    /// [`Transaction::update`] of some of the rows that a statement changes. A key that another row has may be given up by
+    /// a later part: the row waits for it until [`Transaction::end_parts`].
+    pub fn update_part(&mut self, table: Oid, rows: &[RowUpdate]) -> Result<Vec<u32>, Stop> {
+        self.replace(table, rows, Free::AfterAllParts)
+    }
+
+    fn replace(&mut self, table: Oid, rows: &[RowUpdate], free: Free) -> Result<Vec<u32>, Stop> {
         self.admit(table)?;
-        let mut versions = self.new_versions(table, &rows)?;
+        let mut versions = self.new_versions(table, rows)?;
         self.lock_changed_keys(table, &versions)?;
-        let waits = self.check_new_keys(table, &versions)?;
+        let waits = self.check_new_keys(table, &versions, free)?;
+        let unique = self.writer(table)?.unique_keys().clone();
         let waits: Vec<Wait> = waits
             .into_iter()
-            .filter_map(|(number, place, index)| {
-                Some((number, index, versions[number].new_keys[place].take()?))
+            .filter_map(|(row, place, until)| {
+                let key = versions[row].new_keys[place].take()?;
+                Some(Wait { row, index: unique[place].index, key, until })
             })
             .collect();
         let (mut stay, mut leave, mut arrive) = (Vec::new(), Vec::new(), Vec::new());
         let mut slots: Vec<Option<u32>> = Vec::with_capacity(rows.len());
-        for (version, row) in versions.into_iter().zip(&rows) {
+        for (version, row) in versions.into_iter().zip(rows) {
             if row.vectors_changed {
                 slots.push(None);
                 leave.push((version.slot, version.old_keys));
-                arrive.push(NewRow { values: version.values.into(), keys: version.new_keys });
+                arrive.push(NewRow { values: version.values, keys: version.new_keys });
             } else {
                 slots.push(Some(version.slot));
                 stay.push(version);
@@ -537,19 +565,19 @@ impl Transaction {
             .into_iter()
             .map(|slot| slot.unwrap_or_else(|| new.next().expect("a slot per arriving row")))
             .collect();
-        self.deferred.wait(table, waits.into_iter().map(|(number, index, key)| (slots[number], index, key)));
+        self.deferred.wait(table, waits, &slots);
         self.log_full_chunks()?;
         Ok(slots)
     }
 
-    fn new_versions(&mut self, table: Oid, rows: &[RowUpdate]) -> Result<Vec<NewVersion>, Stop> {
+    fn new_versions<'v>(&mut self, table: Oid, rows: &'v [RowUpdate]) -> Result<Vec<NewVersion<'v>>, Stop> {
         let writer = self.writer(table)?;
         check_width(writer, rows.iter().map(|row| row.row.len()))?;
         let mut versions = Vec::with_capacity(rows.len());
         for row in rows {
             let old_keys = keys_of_current(writer, row.slot)?;
-            let new_keys = writer.keys_of(&row.row)?;
-            versions.push(NewVersion { slot: row.slot, values: row.row.clone(), old_keys, new_keys });
+            let (values, new_keys) = (Cow::Borrowed(&row.row[..]), writer.keys_of(&row.row)?);
+            versions.push(NewVersion { slot: row.slot, values, old_keys, new_keys });
         }
         Ok(versions)
     }
@@ -567,13 +595,14 @@ impl Transaction {
         self.lock(resources)
     }
 
-    /// New keys are free, or given up by a row of the same statement. Those that are not, and may wait: by version, place
-    /// and index.
+    /// New keys are free, or given up by a row of the same call. Those that are not, and may wait: by version and place, and
+    /// until when.
     fn check_new_keys(
         &mut self,
         table: Oid,
         versions: &[NewVersion],
-    ) -> Result<Vec<(usize, usize, Oid)>, Stop> {
+        free: Free,
+    ) -> Result<Vec<(usize, usize, Until)>, Stop> {
         let modes = self.deferred.modes();
         let mut waits = Vec::new();
         let catalog = self.catalog.clone();
@@ -592,16 +621,20 @@ impl Transaction {
             for number in (0..unique.len()).filter(|number| changed(version, *number)) {
                 let Some(key) = version.new_keys[number].as_deref() else { continue };
                 let owner = writer.owner(key)?;
-                let free = owner.is_none_or(|owner| given_up.get(key) == Some(&owner));
-                if !free || !taken.insert(key) {
-                    if modes.defers(unique[number].constraint, unique[number].deferral) {
-                        waits.push((place, number, unique[number].index));
-                        continue;
+                let is_first = taken.insert(key);
+                if is_first && owner.is_none_or(|owner| given_up.get(key) == Some(&owner)) {
+                    continue;
+                }
+                let defers = modes.defers(unique[number].constraint, unique[number].deferral);
+                match free {
+                    Free::AfterAllParts if is_first || defers => waits.push((place, number, Until::AllParts)),
+                    Free::Now if defers => waits.push((place, number, Until::Commit)),
+                    // Of two rows of one call that want a key one is without it in the end.
+                    _ => {
+                        let definition = writer.definition().clone();
+                        let index = unique[number].index;
+                        return Err(duplicate_key(&definition, &catalog, index, &version.values).into());
                     }
-                    let definition = writer.definition().clone();
-                    return Err(
-                        duplicate_key(&definition, &catalog, unique[number].index, &version.values).into()
-                    );
                 }
             }
         }
@@ -626,7 +659,7 @@ impl Transaction {
     }
 
     /// Hands full chunks to the log, so that a large transaction needs little memory.
-    fn log_full_chunks(&mut self) -> Result<()> {
+    pub(super) fn log_full_chunks(&mut self) -> Result<()> {
         self.log_chunks(CHUNK_BYTES)
     }
 
@@ -751,7 +784,8 @@ fn keys_of_current(writer: &Writer, slot: u32) -> Result<Keys> {
     let values = writer.current_values(slot)?;
     let values = values.ok_or_else(|| Error::internal(format!("slot {slot} was locked and holds no row")))?;
     let mut keys = writer.keys_of(&values)?;
-    // A row that waits for a key does not have it.
+    // A row that waits for a key does not have it. Of keys that cannot be deferred none is waited for here: no row is
+    // written again before `end_parts`.
     for (key, unique) in keys.iter_mut().zip(writer.unique_keys().iter()) {
         if !unique.deferral.is_never()
             && let Some(own) = key

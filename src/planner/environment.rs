@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::execution::{SessionStateDefaults, TaskContext};
@@ -24,6 +25,7 @@ use crate::planner::filters::PushDownConditions;
 use crate::planner::large_objects;
 use crate::planner::operators::OperatorPlanner;
 use crate::planner::session_values;
+use crate::planner::spool::Spool;
 use crate::planner::system::SystemCatalog;
 use crate::table::provider::Shapes;
 use crate::types::arrow::errors::from_datafusion;
@@ -31,6 +33,11 @@ use crate::types::{Look, Zone};
 
 /// Rows per batch: DataFusion's default, at which its kernels were tuned.
 const BATCH_ROWS: usize = 8_192;
+/// Fewer where queries have little memory, down to this many, which takes a join of narrow rows a tenth more time.
+const BATCH_ROWS_MIN: usize = 256;
+/// A batch of rows as wide as this should have room in what all queries share: joins and sorts make batches of so many rows,
+/// however wide.
+const WIDE_ROW_BYTES: usize = 64 << 10;
 
 /// Made once per database.
 pub struct Environment {
@@ -82,7 +89,9 @@ impl Environment {
     pub fn new(system: Arc<dyn SystemCatalog>, memory_bytes: usize) -> Result<Arc<Environment>> {
         recursive::set_minimum_stack_size(STACK_FREE_BYTES);
         recursive::set_stack_allocation_size(STACK_MORE_BYTES);
-        let runtime = RuntimeEnvBuilder::new().with_memory_limit(memory_bytes, 1.0).build_arc();
+        let runtime = RuntimeEnvBuilder::new().with_memory_limit(memory_bytes, 1.0);
+        // The disk is the limit, as PostgreSQL's temp_file_limit has it.
+        let runtime = runtime.with_max_temp_directory_size(u64::MAX).build_arc();
         let state = session_state(system.as_ref(), runtime.map_err(from_datafusion)?, Look::PLAIN);
         let task = Arc::new(TaskContext::new(
             None,
@@ -133,6 +142,11 @@ impl Environment {
         made
     }
 
+    /// A place for rows that are kept for later.
+    pub fn spool(&self) -> Spool {
+        Spool::new(Arc::clone(self.state.runtime_env()))
+    }
+
     /// Bytes that sorts, joins and aggregates hold now.
     pub fn memory_reserved(&self) -> usize {
         self.state.runtime_env().memory_pool.reserved()
@@ -167,7 +181,7 @@ impl Environment {
 }
 
 fn session_state(system: &dyn SystemCatalog, runtime: Arc<RuntimeEnv>, look: Look) -> SessionState {
-    let mut config = options();
+    let mut config = options(batch_rows(&runtime));
     config.options_mut().execution.time_zone = (look.zone != Zone::UTC).then(|| look.zone.to_string());
     let (dates, intervals) = (look.dates.to_string(), look.intervals.name().to_owned());
     let float_digits = usize::from(look.float_digits.abs_diff(FLOAT_DIGITS_MIN));
@@ -224,10 +238,18 @@ fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     rules
 }
 
+/// Rows per batch for what queries may hold.
+fn batch_rows(runtime: &RuntimeEnv) -> usize {
+    match runtime.memory_pool.memory_limit() {
+        MemoryLimit::Finite(bytes) => (bytes / WIDE_ROW_BYTES).clamp(BATCH_ROWS_MIN, BATCH_ROWS),
+        _ => BATCH_ROWS,
+    }
+}
+
 /// Options in which PostgreSQL and DataFusion differ, and those that would keep state between executions.
-fn options() -> SessionConfig {
+fn options(batch_rows: usize) -> SessionConfig {
     let mut config = SessionConfig::new()
-        .with_batch_size(BATCH_ROWS)
+        .with_batch_size(batch_rows)
         .with_target_partitions(1)
         .with_create_default_catalog_and_schema(false)
         .with_information_schema(false);

@@ -96,6 +96,8 @@ mod scalar_subquery;
 pub mod session_values;
 // INTERSECT ALL and EXCEPT ALL.
 pub mod set_operations;
+// Rows that a statement keeps for later.
+pub mod spool;
 // Tables computed from the catalogue and the session.
 pub mod system;
 // Arrays unnested beside their rows.

@@ -89,3 +89,6 @@ pub mod write;
 pub use rows::{Layout, RowReader};
 pub use snapshot::{RowScan, Snapshot, VectorIndexView};
 pub use state::Table;
+
+/// A set of slots.
+pub type SlotSet = roaring::RoaringBitmap;

@@ -58,28 +58,25 @@ impl Writer {
 
     fn log_way_back(&mut self, marked: &Arc<Overlay>) -> Result<()> {
         for slot in self.overlay.touched() {
-            let (now, then) = (self.overlay.row(slot)?, marked.row(slot)?);
-            if now != then {
-                self.log_slot_back(slot, now.flatten(), then, marked.inserted().contains(slot))?;
-            }
+            self.log_slot_back(slot, marked)?;
         }
         Ok(())
     }
 
-    /// `then`: what the marked overlay says of the slot.
-    fn log_slot_back(
-        &mut self,
-        slot: u32,
-        now: Option<Slice>,
-        then: Option<Option<Slice>>,
-        born_before: bool,
-    ) -> Result<()> {
+    fn log_slot_back(&mut self, slot: u32, marked: &Overlay) -> Result<()> {
+        let (now, then) = (self.overlay.row(slot)?, marked.row(slot)?);
+        let is_same = now == then;
         let committed = match then {
             None if !self.overlay.inserted().contains(slot) => self.table.newest_row(slot)?,
             _ => None,
         };
-        let (now_keys, then_row) = (self.keys_of_row(now.as_ref())?, then.flatten().or(committed));
-        let then_keys = self.keys_of_row(then_row.as_ref())?;
+        let (then_row, born_before) = (then.flatten().or(committed), marked.inserted().contains(slot));
+        let now_keys = self.keys_in(&self.overlay, slot, now.flatten().as_ref())?;
+        let then_keys = self.keys_in(marked, slot, then_row.as_ref())?;
+        // The same row may have got its key, or lost it, since it waited for one.
+        if is_same && now_keys == then_keys {
+            return Ok(());
+        }
         let removed: Vec<&[u8]> = now_keys.iter().flatten().map(Vec::as_slice).collect();
         let added: Vec<&[u8]> = then_keys.iter().flatten().map(Vec::as_slice).collect();
         let change = match &then_row {
@@ -97,8 +94,18 @@ impl Writer {
         Ok(())
     }
 
-    fn keys_of_row(&self, row: Option<&Slice>) -> Result<Keys> {
+    /// The keys that a slot's row has, as one of this transaction's overlays knows them: none that it waits for, which
+    /// another row has.
+    fn keys_in(&self, overlay: &Overlay, slot: u32, row: Option<&Slice>) -> Result<Keys> {
         let Some(row) = row else { return Ok(Keys::new()) };
-        self.keys_of(&self.layout.read(row)?.values()?)
+        let mut keys = self.keys_of(&self.layout.read(row)?.values()?)?;
+        for key in &mut keys {
+            if let Some(own) = key
+                && self.owner_in(overlay, own)? != Some(slot)
+            {
+                *key = None;
+            }
+        }
+        Ok(keys)
     }
 }

@@ -62,9 +62,9 @@ pub struct NewRow<'v> {
 }
 
 /// A new version of a row.
-pub struct NewVersion {
+pub struct NewVersion<'v> {
     pub slot: u32,
-    pub values: Vec<Value>,
+    pub values: Cow<'v, [Value]>,
     pub old_keys: Keys,
     pub new_keys: Keys,
 }
@@ -166,7 +166,12 @@ impl Writer {
 
     /// The row that has the key now: by this transaction's writes, else by the newest commit.
     pub fn owner(&self, key: &[u8]) -> Result<Option<u32>> {
-        if let Some(owner) = self.overlay.key(key)? {
+        self.owner_in(&self.overlay, key)
+    }
+
+    /// The same by another overlay of this transaction.
+    pub(super) fn owner_in(&self, overlay: &Overlay, key: &[u8]) -> Result<Option<u32>> {
+        if let Some(owner) = overlay.key(key)? {
             return Ok(owner);
         }
         let value: Option<Slice> = self.table.tree().get(key, Seq(u64::MAX))?;
@@ -235,7 +240,7 @@ impl Writer {
         let change = Change::Update { slot, row: &row, keys_removed: vec![], keys_added: vec![key] };
         change.encode(&mut self.chunk);
         Arc::make_mut(&mut self.overlay).apply(&change);
-        Ok(())
+        self.bound_memory()
     }
 
     /// Gives rows their values in columns (by position) which this transaction has added to the table: (slot, values in
@@ -285,6 +290,7 @@ impl Writer {
         for (number, position) in cells {
             row[*position] = values[*number].clone();
         }
+        let mut row = Cow::Owned(row);
         self.keep_vector_nulls(slot, &mut row)?;
         let mut bytes = Vec::new();
         self.layout.encode(&row, &mut bytes)?;
@@ -399,10 +405,11 @@ impl Writer {
     }
 
     /// Row bytes carry the null bits of vector cells; an update that leaves vectors alone takes them from the old row.
-    fn keep_vector_nulls(&self, slot: u32, values: &mut [Value]) -> Result<()> {
+    fn keep_vector_nulls(&self, slot: u32, values: &mut Cow<[Value]>) -> Result<()> {
         if self.vectors.is_empty() {
             return Ok(());
         }
+        let values = values.to_mut();
         for column in self.vectors.iter() {
             let null = column.column.view().is_surely_null(slot)?;
             // Of a value in a segment the row has the null bit only.

@@ -377,7 +377,7 @@ impl Worker {
             row: rows[*row].clone(),
             vectors_changed: true,
         };
-        now(txn.update(oid, outcome.conflicts.iter().map(update).collect()))?;
+        now(txn.update(oid, &outcome.conflicts.iter().map(update).collect::<Vec<_>>()))?;
         remember(state, table, rows);
         Ok(())
     }
@@ -423,7 +423,7 @@ impl Worker {
         let oid = oid_of(txn, table);
         let slots = lock(txn, oid, ids)?;
         let update = |(row, slot): (&Row, u32)| RowUpdate { slot, row: row.clone(), vectors_changed };
-        now(txn.update(oid, rows.iter().zip(slots).map(update).collect()))?;
+        now(txn.update(oid, &rows.iter().zip(slots).map(update).collect::<Vec<_>>()))?;
         remember(state, table, rows);
         Ok(())
     }

@@ -204,9 +204,7 @@ impl World {
         let slot = self.slot(&txn, id);
         done(txn.lock_rows(self.table, &[slot]));
         let name = format!("changed {}", self.history.len());
-        done(
-            txn.update(self.table, vec![RowUpdate { slot, row: row(to, &name), vectors_changed: to != id }]),
-        );
+        done(txn.update(self.table, &[RowUpdate { slot, row: row(to, &name), vectors_changed: to != id }]));
         self.rows.remove(&id);
         self.rows.insert(to, name);
         self.committed(txn);

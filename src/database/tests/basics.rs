@@ -78,7 +78,7 @@ fn updates_keep_or_change_the_slot() {
     txn.start_statement();
     assert_eq!(done(txn.lock_rows(t, &slots)), LockOutcome::Locked);
     let update = |slot, id, name, vectors_changed| RowUpdate { slot, row: row(id, name), vectors_changed };
-    let new = done(txn.update(t, vec![update(slots[0], 2, "B", false), update(slots[1], 1, "A", true)]));
+    let new = done(txn.update(t, &[update(slots[0], 2, "B", false), update(slots[1], 1, "A", true)]));
     assert_eq!(new[0], slots[0]);
     assert_ne!(new[1], slots[1]);
     done(txn.delete(t, &[slots[2]]));
@@ -119,7 +119,7 @@ fn a_writer_waits_for_the_holder_of_the_row_or_key() {
     fourth.start_statement();
     done(third.lock_rows(t, &[0]));
     assert!(matches!(fourth.lock_rows(t, &[0]), Err(Stop::Wait(_))));
-    done(third.update(t, vec![RowUpdate { slot: 0, row: row(1, "c"), vectors_changed: false }]));
+    done(third.update(t, &[RowUpdate { slot: 0, row: row(1, "c"), vectors_changed: false }]));
     third.commit().unwrap();
     assert_eq!(done(fourth.lock_rows(t, &[0])), LockOutcome::Restart);
     fourth.start_statement();

@@ -198,7 +198,7 @@ impl World {
                 if let Some(slot) = self.slot(txn, id) {
                     done(txn.lock_rows(t, &[slot]));
                     let (row, vectors_changed) = (self.row(txn, id, cell), true);
-                    done(txn.update(t, vec![RowUpdate { slot, row, vectors_changed }]));
+                    done(txn.update(t, &[RowUpdate { slot, row, vectors_changed }]));
                 }
             }),
             Step::Delete { id } => self.transact(|txn| {

@@ -262,7 +262,7 @@ impl World {
                 let rows: Vec<RowUpdate> = chosen.iter().map(new).collect();
                 rows.iter().for_each(|update| write(model, &update.row));
                 self.changes += 1;
-                done(txn.update(self.table, rows));
+                done(txn.update(self.table, &rows));
             }
             Step::Delete { first, every } => {
                 let chosen = self.chosen(txn, first, every);

@@ -122,7 +122,7 @@ fn rename(database: &Arc<Database>, table: Oid, ids: Range<i64>, name: &str) {
             row: row_of(*id, name),
             vectors_changed: false,
         };
-        done(txn.update(table, rows.iter().map(new).collect()));
+        done(txn.update(table, &rows.iter().map(new).collect::<Vec<_>>()));
     });
 }
 

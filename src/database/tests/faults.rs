@@ -273,7 +273,7 @@ impl Life {
                 // Half of them get another slot.
                 vectors_changed: id % 2 == 0,
             });
-            txn.update(table, new.collect())?;
+            txn.update(table, &new.collect::<Vec<_>>())?;
             rows.extend(ids.iter().map(|id| (*id, name.clone())));
             Ok(())
         })

@@ -115,7 +115,7 @@ fn set_names(database: &Arc<Database>, table: Oid, ids: std::ops::Range<i64>, na
         row: stored(*id, name),
         vectors_changed: moved,
     };
-    done(txn.update(table, chosen.iter().map(update).collect()));
+    done(txn.update(table, &chosen.iter().map(update).collect::<Vec<_>>()));
     txn.commit().unwrap();
 }
 

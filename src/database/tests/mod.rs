@@ -18,6 +18,7 @@ mod indexer;
 mod large_objects;
 mod lists;
 mod model;
+mod parts;
 mod reuse;
 mod scrub;
 mod spill;

@@ -319,7 +319,7 @@ impl World {
         let open = self.begin(number);
         let exists = open.own.get(&new_id).map_or(newest.contains_key(&new_id), Option::is_some);
         let update = RowUpdate { slot, row: row(new_id, &name), vectors_changed: new_id != id };
-        match open.txn.update(t, vec![update]) {
+        match open.txn.update(t, &[update]) {
             Ok(slots) => {
                 assert!(new_id == id || !exists, "{id} became {new_id}");
                 assert_eq!(slots[0] == slot, new_id == id);

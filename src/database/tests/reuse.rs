@@ -57,9 +57,7 @@ fn a_new_vector_column_survives_a_crash_after_a_checkpoint() {
     assert!((0..100).all(|slot| view.is_null(slot)));
     let changed: Vec<Value> = row(7, "y").into_iter().chain([Value::Null]).collect();
     done(txn.lock_rows(table, &[7]));
-    done(
-        txn.update(table, vec![crate::database::RowUpdate { slot: 7, row: changed, vectors_changed: false }]),
-    );
+    done(txn.update(table, &[crate::database::RowUpdate { slot: 7, row: changed, vectors_changed: false }]));
     txn.commit().unwrap();
     database.check().unwrap();
     database.close().unwrap();

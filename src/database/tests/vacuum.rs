@@ -74,7 +74,7 @@ pub fn update(database: &Arc<Database>, table: Oid, ids: std::ops::Range<i64>, n
     done(txn.lock_rows(table, &chosen.iter().map(|(_, slot)| *slot).collect::<Vec<_>>()));
     let new =
         |(id, slot): &(i64, u32)| RowUpdate { slot: *slot, row: row(*id, name), vectors_changed: moved };
-    done(txn.update(table, chosen.iter().map(new).collect()));
+    done(txn.update(table, &chosen.iter().map(new).collect::<Vec<_>>()));
     txn.commit().unwrap();
     while database.step_indexer().unwrap() {}
 }

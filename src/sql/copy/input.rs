@@ -28,6 +28,7 @@ use crate::sql::copy::text::TextDecoder;
 use crate::sql::ddl::columns_of;
 use crate::sql::dml::defaults::DefaultValue;
 use crate::sql::dml::insert::column_position;
+use crate::sql::dml::parts::Unchecked;
 use crate::sql::dml::rows::Checks;
 use crate::sql::expressions::{self, Projection, Relation};
 use crate::sql::response::{CopyFormat, CopyIn, Response, Severity};
@@ -60,8 +61,8 @@ pub struct CopyInState {
     fields: Fields,
     header_done: bool,
     batch: Batch,
-    /// Rows of a table that refers to itself, whose foreign keys are checked when all are there.
-    unchecked: Vec<Vec<Value>>,
+    /// What foreign keys are to be asked about when all rows are there.
+    unchecked: Unchecked,
     writing: Option<Writing>,
     batch_bytes: usize,
     count: u64,
@@ -234,10 +235,6 @@ impl CopyInState {
             || self.table.foreign_keys().next().is_some()
     }
 
-    fn refers_to_itself(&self) -> bool {
-        self.table.foreign_keys().any(|(_, key)| key.table == self.table.oid)
-    }
-
     /// Puts the fields into a row. A field too many is told first, one that is missing in its turn. Of one that is no value
     /// of its column, ON_ERROR may want no more than to know which.
     fn fill(&mut self, row: &mut [Value]) -> Result<Option<BadField>> {
@@ -360,6 +357,7 @@ impl Session {
             defaults,
             checks: Checks::of(&table, &context)?,
             header_done: options.header == CopyHeader::No,
+            unchecked: Unchecked::of(&table),
             table,
             columns,
             filter,
@@ -367,7 +365,6 @@ impl Session {
             decoder,
             fields: Fields::default(),
             batch: Batch::default(),
-            unchecked: Vec::new(),
             writing: None,
             batch_bytes: 0,
             count: 0,
@@ -394,8 +391,7 @@ impl Session {
             Err(error) => Err(error),
         };
         self.settle(copy).await.and(taken)?;
-        let deferred = std::mem::take(&mut copy.unchecked);
-        self.check_references(&copy.table, &deferred).await?;
+        self.check_kept(&copy.table, &mut copy.unchecked).await?;
         if copy.skipped > 0 {
             let rows = if copy.skipped == 1 { "row was" } else { "rows were" };
             let message = format!("{} {rows} skipped due to data type incompatibility", copy.skipped);
@@ -508,11 +504,7 @@ impl Session {
         };
         let outcome = match outcome {
             Err(error) => Err(error),
-            Ok(()) if copy.refers_to_itself() => {
-                copy.unchecked.extend(batch.rows.iter().cloned());
-                Ok(())
-            }
-            Ok(()) => self.check_references(&copy.table, &batch.rows).await,
+            Ok(()) => self.check_inserted(&copy.table, batch.rows.iter(), &mut copy.unchecked).await,
         };
         outcome.map_err(|error| {
             let line = self.line_of_duplicate(&copy.table, &error, &batch);

@@ -2,13 +2,14 @@
 //!
 //! Both are queries first: `UPDATE t SET a = a + 1 FROM u WHERE ...` runs `SELECT a + 1, t.slot FROM t, u WHERE ...`.
 //! The slots are locked; when a row has changed since the snapshot, the query runs again on a new one, before anything
-//! has been written. Then the rows are read, changed, verified and handed to the core.
+//! has been written. Then the rows are read, changed, verified and handed to the core, part by part
+//! ([`parts`](super::parts)).
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::UInt32Type;
 use datafusion::sql::sqlparser::ast::{
     self, Expr, FromTable, Ident, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableFactor,
@@ -17,17 +18,18 @@ use datafusion::sql::sqlparser::ast::{
 use futures::StreamExt;
 
 use crate::catalog::Table;
-use crate::database::{LockOutcome, RowUpdate, Stop};
+use crate::database::{LockOutcome, Stop};
 use crate::error::{Error, Result, SqlState};
+use crate::planner::spool::Spool;
 use crate::sql::context::PlanContext;
 use crate::sql::dialect;
 use crate::sql::dml::cells::{self, Cell, ParamTypes, Target};
-use crate::sql::dml::conflict::{Assignments, SetSource, assignments, outputs_of, vectors_differ};
+use crate::sql::dml::conflict::{Assignments, SetSource, assignments, outputs_of};
 use crate::sql::dml::defaults::DefaultValue;
 use crate::sql::dml::insert::cell_value;
-use crate::sql::dml::references::Change;
+use crate::sql::dml::parts::{Changed, Locked, Parts, Size, bytes_of};
 use crate::sql::dml::returning::Returning;
-use crate::sql::dml::rows::{Checks, read};
+use crate::sql::dml::rows::Checks;
 use crate::sql::dml::through_view::{Changing, Opened};
 use crate::sql::expressions::{self, Relation};
 use crate::sql::known::{factors, qualifier};
@@ -40,7 +42,9 @@ use crate::sql::statement::{Ast, Truncate};
 use crate::sql::system_columns;
 use crate::sql::transactions::Waited;
 use crate::sql::words::{fold, object_name};
+use crate::table::SlotSet;
 use crate::table::provider::{SLOT_COLUMN, SystemColumns};
+use crate::types::arrow::errors::from_arrow;
 use crate::types::arrow::value_at;
 use crate::types::{Look, Type, Value};
 
@@ -87,8 +91,8 @@ impl ChangePlan {
         let Assignments { sets, expressions } =
             assignments(&assigned, &target.table, &target.alias, &mut params)?;
         refusals::of_row(&expressions, "UPDATE")?;
-        let parts = Parts { from, selection: update.selection.clone(), returning: &update.returning };
-        ChangePlan::new(target, sets, expressions, parts, context, shared, params)
+        let clauses = Clauses { from, selection: update.selection.clone(), returning: &update.returning };
+        ChangePlan::new(target, sets, expressions, clauses, context, shared, params)
     }
 
     pub fn delete(delete: &ast::Delete, context: &PlanContext, shared: &Shared) -> Result<ChangePlan> {
@@ -107,42 +111,42 @@ impl ChangePlan {
         let mut from = vec![target.rows.clone()];
         from.extend(delete.using.iter().flatten().cloned());
         let params = ParamTypes::declared(context);
-        let parts = Parts { from, selection: delete.selection.clone(), returning: &delete.returning };
-        ChangePlan::new(target, Vec::new(), Vec::new(), parts, context, shared, params)
+        let clauses = Clauses { from, selection: delete.selection.clone(), returning: &delete.returning };
+        ChangePlan::new(target, Vec::new(), Vec::new(), clauses, context, shared, params)
     }
 
     fn new(
         target: ChangeTarget,
         sets: Vec<(usize, SetSource)>,
         expressions: Vec<Expr>,
-        parts: Parts,
+        clauses: Clauses,
         context: &PlanContext,
         shared: &Shared,
         mut params: ParamTypes,
     ) -> Result<ChangePlan> {
         let ChangeTarget { table, alias, view, .. } = target;
         let alias = alias.as_str();
-        let others = match parts.returning {
-            Some(_) => aliases(&parts.from),
+        let others = match clauses.returning {
+            Some(_) => aliases(&clauses.from),
             None => Vec::new(),
         };
         let is_called = |name: Vec<Ident>| name.last().is_some_and(|last| fold(last) == alias);
-        let has_namesake = factors(&parts.from[1..]).into_iter().filter_map(qualifier).any(is_called);
-        let select = slot_query(alias, expressions, &others, parts.from, parts.selection)?;
+        let has_namesake = factors(&clauses.from[1..]).into_iter().filter_map(qualifier).any(is_called);
+        let select = slot_query(alias, expressions, &others, clauses.from, clauses.selection)?;
         let known = PlanContext { param_types: &params.0.clone(), ..*context };
         let columns: Vec<usize> = outputs_of(&sets).collect();
         check_outputs(&select, &columns, &table, &known)?;
         let targets: Vec<Type> = columns.iter().map(|&column| table.columns[column].ty.clone()).collect();
         let query = Arc::new(query::plan_for(&select, &known, &targets)?);
         // RETURNING would take one for the other.
-        if has_namesake && parts.returning.is_some() {
+        if has_namesake && clauses.returning.is_some() {
             return Err(Error::unsupported(format!("RETURNING beside another table called \"{alias}\"")));
         }
         params.widen(&query.param_types);
         let known = PlanContext { param_types: &params.0.clone(), ..*context };
         let names = query.qualified_outputs();
         let read = columns.len()..query.columns.len() - 1;
-        let items = match (&view, parts.returning) {
+        let items = match (&view, clauses.returning) {
             (Some(view), Some(items)) => Cow::Owned(Some(view.returned(
                 items,
                 &Ident::with_quote('"', alias),
@@ -177,13 +181,14 @@ impl ChangePlan {
         self.returning.as_ref().map(|returning| returning.columns.clone())
     }
 
-    /// Whether a column of a foreign key is assigned to.
-    fn sets_foreign_key(&self) -> bool {
-        let set = |number: &u16| {
-            let position = self.table.position(*number);
-            self.sets.iter().any(|(column, _)| Some(*column) == position)
+    /// Bytes that SET gives each row besides what is computed of it.
+    fn bytes_given(&self, params: &[Value]) -> usize {
+        let given = |source: &SetSource| match source {
+            SetSource::Cell(Cell::Constant(value)) => bytes_of(std::slice::from_ref(value)),
+            SetSource::Cell(Cell::Param(index, ..)) => params.get(*index..=*index).map_or(0, bytes_of),
+            _ => 0,
         };
-        self.table.foreign_keys().any(|(_, key)| key.columns.iter().any(set))
+        self.sets.iter().map(|(_, source)| given(source)).sum()
     }
 
     /// Whether cells of `vector(n)` columns must be read before the change.
@@ -229,7 +234,7 @@ impl ChangeTarget {
 }
 
 /// What UPDATE and DELETE have in common.
-struct Parts<'a> {
+struct Clauses<'a> {
     from: Vec<TableWithJoins>,
     selection: Option<Expr>,
     returning: &'a Option<Vec<SelectItem>>,
@@ -359,112 +364,122 @@ pub fn check_outputs(
     Ok(())
 }
 
-/// The rows a change is about: each slot once, with the values its SET expressions gave.
-#[derive(Default)]
+/// The rows a change is about: each slot once, and in the spool the outputs of its query.
 struct Found {
     slots: Vec<u32>,
-    outputs: Vec<Vec<Value>>,
-    /// What RETURNING may name beside the target.
-    others: Vec<Vec<Value>>,
+    outputs: Spool,
+    /// A join may find a row several times; the first counts.
+    seen: SlotSet,
+}
+
+/// The outputs for rows that are locked.
+struct Meant {
+    outputs: Spool,
+    /// What an earlier part of the statement has changed: those rows stay as they are.
+    spared: SlotSet,
+}
+
+/// A part of them.
+struct Part {
+    slots: Vec<u32>,
+    outputs: RecordBatch,
 }
 
 impl Session {
     pub(crate) async fn update(&mut self, plan: &Arc<ChangePlan>, params: &[Value]) -> Result<Response> {
-        let found = self.find_and_lock(plan, params).await?;
-        let table = plan.table.oid;
-        let snapshot = self.shared.with_transaction(|transaction| transaction.snapshot(table))?;
-        let vectors = plan.needs_vectors();
-        let old = read(&snapshot, &found.slots, vectors)?;
-        let referenced = self.is_referenced(&plan.table);
-        let old =
-            old.into_iter().map(|old| old.ok_or_else(|| Error::internal("a locked row is not visible")));
-        let old = old.collect::<Result<Vec<_>>>()?;
-        let rows = old.iter().zip(&found.outputs);
-        let mut rows = rows
-            .map(|(old, outputs)| self.changed(plan, old, outputs, params))
-            .collect::<Result<Vec<_>>>()?;
+        let meant = self.find_and_lock(plan, params).await?;
+        let mut changed = self.nothing_changed(&plan.table, plan.returning.as_ref());
+        let mut locked = Locked::of(&plan.table, plan.needs_vectors());
+        let mut parts = Parts::of(meant.outputs, Size::beginning(plan.bytes_given(params)));
+        while let Some(outputs) = parts.next().await? {
+            let Some(part) = Part::of(outputs, &meant.spared)? else { continue };
+            self.cancel.check()?;
+            let (old, bytes) = locked.read(self, &part.slots)?;
+            let new = self.new_rows(plan, &part, &old, params)?;
+            parts.size.learn(bytes, new.iter());
+            let vectors = plan.needs_vectors();
+            let new = self.write_versions(&plan.table, &part.slots, &old, new, vectors, &mut changed).await?;
+            self.return_rows(plan, new.into_iter().map(|new| new.row), &part, params, &mut changed)?;
+        }
+        self.all_written(&plan.table, &mut changed).await?;
+        let tag = format!("UPDATE {}", changed.rows);
+        Ok(changed.response(plan.returning.as_ref(), tag))
+    }
+
+    /// The rows of a part with SET's values in them, ready to be stored.
+    fn new_rows(
+        &self,
+        plan: &ChangePlan,
+        part: &Part,
+        old: &[Vec<Value>],
+        params: &[Value],
+    ) -> Result<Vec<Vec<Value>>> {
+        let targets = outputs_of(&plan.sets).map(|column| &plan.table.columns[column].ty);
+        let outputs = part.values(0, targets)?;
+        let rows = old.iter().zip(outputs).map(|(old, outputs)| self.changed(plan, old, outputs, params));
+        let mut rows = rows.collect::<Result<Vec<_>>>()?;
         plan.checks.verify(&mut rows, &mut || self.plain_execution(params, &plan.param_types))?;
-        let mut changes = Vec::new();
-        let mut updates = Vec::with_capacity(found.slots.len());
-        let others = found.others;
-        for ((slot, row), old) in found.slots.into_iter().zip(rows).zip(old) {
-            let vectors_changed = vectors && vectors_differ(&plan.table, &old, &row);
-            if referenced {
-                changes.push(Change { old, new: Some(row.clone()) });
-            }
-            updates.push(RowUpdate { slot, row, vectors_changed });
-        }
-        let rows: Vec<Vec<Value>> = match plan.returning.is_some() {
-            true => updates.iter().map(|update| update.row.clone()).collect(),
-            false => Vec::new(),
-        };
-        let count = updates.len();
-        if count > 0 {
-            self.retry(|transaction| transaction.update(table, updates.clone())).await?;
-            if plan.sets_foreign_key() {
-                let rows: Vec<Vec<Value>> = updates.into_iter().map(|update| update.row).collect();
-                self.check_references(&plan.table, &rows).await?;
-            }
-            if referenced {
-                self.follow_references(&plan.table, &changes).await?;
-            }
-        }
-        let rows = with_others(rows, others, &plan.table);
-        self.changed_response(plan, rows, format!("UPDATE {count}"), params)
+        Ok(rows)
     }
 
     pub(crate) async fn delete(&mut self, plan: &Arc<ChangePlan>, params: &[Value]) -> Result<Response> {
-        let found = self.find_and_lock(plan, params).await?;
-        let table = plan.table.oid;
-        let mut rows = Vec::new();
-        let referenced = self.is_referenced(&plan.table);
-        if plan.returning.is_some() || referenced {
-            let snapshot = self.shared.with_transaction(|transaction| transaction.snapshot(table))?;
-            rows = read(&snapshot, &found.slots, plan.needs_vectors())?.into_iter().flatten().collect();
+        let meant = self.find_and_lock(plan, params).await?;
+        let mut changed = self.nothing_changed(&plan.table, plan.returning.as_ref());
+        let mut locked = Locked::of(&plan.table, plan.needs_vectors());
+        let is_read = plan.returning.is_some() || changed.is_referenced();
+        let mut parts = Parts::of(meant.outputs, Size::beginning(0));
+        while let Some(outputs) = parts.next().await? {
+            let Some(part) = Part::of(outputs, &meant.spared)? else { continue };
+            self.cancel.check()?;
+            let (old, bytes) = if is_read { locked.read(self, &part.slots)? } else { Default::default() };
+            parts.size.learn(bytes, old.iter());
+            let table = plan.table.oid;
+            self.retry(|transaction| transaction.delete(table, &part.slots)).await?;
+            old.iter().for_each(|old| changed.follow(old, None));
+            changed.rows += part.slots.len() as u64;
+            self.return_rows(plan, old.into_iter(), &part, params, &mut changed)?;
         }
-        let count = found.slots.len();
-        if count > 0 {
-            self.retry(|transaction| transaction.delete(table, &found.slots)).await?;
-            if referenced {
-                let changes: Vec<Change> =
-                    rows.iter().map(|old| Change { old: old.clone(), new: None }).collect();
-                self.follow_references(&plan.table, &changes).await?;
-            }
-        }
-        let rows = with_others(rows, found.others, &plan.table);
-        self.changed_response(plan, rows, format!("DELETE {count}"), params)
+        self.all_written(&plan.table, &mut changed).await?;
+        let tag = format!("DELETE {}", changed.rows);
+        Ok(changed.response(plan.returning.as_ref(), tag))
     }
 
-    fn changed_response(
+    /// Keeps what RETURNING shows of rows: each with what it was joined with behind the columns that statements see.
+    fn return_rows(
         &self,
         plan: &ChangePlan,
-        rows: Vec<Vec<Value>>,
-        tag: String,
+        rows: impl Iterator<Item = Vec<Value>>,
+        part: &Part,
         params: &[Value],
-    ) -> Result<Response> {
-        match &plan.returning {
-            None => Ok(done(tag)),
-            Some(returning) => {
-                returning.response(&rows, tag, &mut || self.plain_execution(params, &plan.param_types))
+        changed: &mut Changed,
+    ) -> Result<()> {
+        let Some(returning) = &plan.returning else { return Ok(()) };
+        let mut rows: Vec<Vec<Value>> = rows.collect();
+        if !plan.others.is_empty() {
+            let others = part.values(outputs_of(&plan.sets).count(), plan.others.iter())?;
+            for (row, others) in rows.iter_mut().zip(others) {
+                row.truncate(plan.table.columns.len());
+                row.extend(others);
             }
         }
+        changed.give(returning.batch(&rows, &mut || self.plain_execution(params, &plan.param_types))?)
     }
 
     /// Runs the query and locks its rows, again until nothing has changed in between.
-    async fn find_and_lock(&mut self, plan: &ChangePlan, params: &[Value]) -> Result<Found> {
+    async fn find_and_lock(&mut self, plan: &ChangePlan, params: &[Value]) -> Result<Meant> {
         let table = plan.table.oid;
         let mut waited = Waited::default();
         let changed = self.shared.large_objects_changed();
         loop {
             let found = self.find(plan, params).await?;
             if found.slots.is_empty() {
-                return Ok(found);
+                return Ok(Meant { outputs: found.outputs, spared: SlotSet::new() });
             }
             match self.attempt(|transaction| transaction.lock_rows(table, &found.slots)) {
                 Ok(LockOutcome::Locked) => {
-                    let kept = self.untouched(table, &found.slots)?;
+                    let spared = self.touched(table, &found.slots)?;
                     self.begin_writing();
-                    return Ok(found.only(kept));
+                    return Ok(Meant { outputs: found.outputs, spared });
                 }
                 Ok(LockOutcome::Restart) => self.restart_statement()?,
                 Err(Stop::Wait(waiter)) => {
@@ -478,13 +493,11 @@ impl Session {
     }
 
     async fn find(&self, plan: &ChangePlan, params: &[Value]) -> Result<Found> {
-        let mut found = Found::default();
-        // A join may find a row several times; the first counts.
-        let mut seen = HashSet::new();
-        let types: Vec<&Type> = outputs_of(&plan.sets).map(|column| &plan.table.columns[column].ty).collect();
+        let outputs = self.shared.environment().spool();
+        let mut found = Found { slots: Vec::new(), outputs, seen: SlotSet::new() };
         let mut stream = self.query_stream(&plan.query, params).await?;
         while let Some(batch) = stream.next().await {
-            found.add(&batch?, &types, &plan.others, &mut seen)?;
+            found.add(batch?)?;
         }
         Ok(found)
     }
@@ -494,14 +507,17 @@ impl Session {
         &self,
         plan: &ChangePlan,
         old: &[Value],
-        outputs: &[Value],
+        mut outputs: Vec<Value>,
         params: &[Value],
     ) -> Result<Vec<Value>> {
         let mut row = old.to_vec();
         for (column, source) in &plan.sets {
             let ty = &plan.table.columns[*column].ty;
             row[*column] = match source {
-                SetSource::Output(output) => cells::assign(outputs[*output].clone(), ty, Look::PLAIN)?,
+                SetSource::Output(output) => {
+                    let value = std::mem::replace(&mut outputs[*output], Value::Null);
+                    cells::assign(value, ty, Look::PLAIN)?
+                }
                 SetSource::Cell(cell) => {
                     let execution = &mut || self.plain_execution(params, &plan.param_types);
                     match cell {
@@ -571,51 +587,47 @@ impl Session {
     }
 }
 
-/// Rows of the target, each with what it was joined with behind the columns that statements see.
-fn with_others(rows: Vec<Vec<Value>>, others: Vec<Vec<Value>>, table: &Table) -> Vec<Vec<Value>> {
-    if others.iter().all(Vec::is_empty) {
-        return rows;
+impl Found {
+    fn add(&mut self, batch: RecordBatch) -> Result<()> {
+        let slots = slots_of(&batch)?;
+        let is_new: Vec<bool> = slots.iter().map(|slot| self.seen.insert(*slot)).collect();
+        self.slots.extend(slots.iter().zip(&is_new).filter(|(_, is_new)| **is_new).map(|(slot, _)| slot));
+        match kept(batch, is_new)? {
+            Some(batch) => self.outputs.push(batch),
+            None => Ok(()),
+        }
     }
-    let width = table.columns.len();
-    let rows = rows.into_iter().zip(others);
-    rows.map(|(row, others)| row.into_iter().take(width).chain(others).collect()).collect()
 }
 
-impl Found {
-    /// Those of the rows that are marked.
-    fn only(mut self, kept: Vec<bool>) -> Found {
-        let mut marks = kept.iter();
-        self.slots.retain(|_| marks.next() == Some(&true));
-        for rows in [&mut self.outputs, &mut self.others] {
-            let mut marks = kept.iter();
-            rows.retain(|_| marks.next() == Some(&true));
-        }
-        self
+impl Part {
+    /// What is to be changed of these rows, if there is something.
+    fn of(outputs: RecordBatch, spared: &SlotSet) -> Result<Option<Part>> {
+        let is_meant = slots_of(&outputs)?.iter().map(|slot| !spared.contains(*slot)).collect();
+        let Some(outputs) = kept(outputs, is_meant)? else { return Ok(None) };
+        Ok(Some(Part { slots: slots_of(&outputs)?.to_vec(), outputs }))
     }
 
-    fn add(
-        &mut self,
-        batch: &RecordBatch,
-        types: &[&Type],
-        others: &[Type],
-        seen: &mut HashSet<u32>,
-    ) -> Result<()> {
-        let slots = batch.column(batch.num_columns() - 1);
-        let slots = slots
-            .as_primitive_opt::<UInt32Type>()
-            .ok_or_else(|| Error::internal(format!("slots came as {}", slots.data_type())))?;
-        for row in 0..batch.num_rows() {
-            let slot = slots.value(row);
-            if seen.insert(slot) {
-                self.slots.push(slot);
-                let values =
-                    types.iter().enumerate().map(|(output, ty)| value_at(batch.column(output), row, ty));
-                self.outputs.push(values.collect::<Result<_>>()?);
-                let values =
-                    others.iter().enumerate().map(|(n, ty)| value_at(batch.column(types.len() + n), row, ty));
-                self.others.push(values.collect::<Result<_>>()?);
-            }
-        }
-        Ok(())
+    /// By row, the cells of the columns of these types that begin with the `first`.
+    fn values<'t>(&self, first: usize, types: impl Iterator<Item = &'t Type>) -> Result<Vec<Vec<Value>>> {
+        let columns: Vec<_> = self.outputs.columns()[first..].iter().zip(types).collect();
+        let cells = |row| columns.iter().map(|(column, ty)| value_at(column, row, ty)).collect();
+        (0..self.slots.len()).map(cells).collect()
     }
+}
+
+/// The last output of a change's query.
+fn slots_of(batch: &RecordBatch) -> Result<&[u32]> {
+    let slots = batch.column(batch.num_columns() - 1);
+    let slots = slots.as_primitive_opt::<UInt32Type>();
+    let slots = slots.ok_or_else(|| Error::internal("a change's query does not end with slots"))?;
+    Ok(slots.values())
+}
+
+/// The rows that are marked, if there are some.
+pub fn kept(batch: RecordBatch, marks: Vec<bool>) -> Result<Option<RecordBatch>> {
+    let batch = match marks.contains(&false) {
+        false => batch,
+        true => filter_record_batch(&batch, &marks.into()).map_err(from_arrow)?,
+    };
+    Ok(Some(batch).filter(|batch| batch.num_rows() > 0))
 }

@@ -31,7 +31,6 @@ use crate::sql::dml::cells::{self, Cell, ParamTypes, Target};
 use crate::sql::dml::conflict_query::{Computed, PairsQuery};
 use crate::sql::dml::elements::Elements;
 use crate::sql::dml::insert::{InsertPlan, Written, cell_value, column_position};
-use crate::sql::dml::references::Change;
 use crate::sql::dml::rows::read;
 use crate::sql::expressions::{self, Projection, Relation};
 use crate::sql::membership;
@@ -413,26 +412,17 @@ impl Session {
                     written.touched.insert(*slot);
                     results[row] = Some(rows[row].clone());
                     inserted[row] = true;
-                    written.count += 1;
+                    written.changed.rows += 1;
                 }
             }
             let conflicts = outcome.conflicts.iter().map(|&(at, slot)| (pending[at], slot)).collect();
             pending =
                 self.update_existing(plan, update, &rows, conflicts, params, written, &mut results).await?;
         }
-        if plan.table.foreign_keys().next().is_some() {
-            let rows: Vec<Vec<Value>> = results.iter().flatten().cloned().collect();
-            self.check_or_defer(plan, rows, written).await?;
-        }
-        if self.keep_for_returning(plan) {
-            for (row, inserted) in results.into_iter().zip(inserted) {
-                if let Some(row) = row {
-                    written.rows.push(row);
-                    written.updated.push(!inserted);
-                }
-            }
-        }
-        Ok(())
+        self.check_inserted(&plan.table, results.iter().flatten(), &mut written.changed.unchecked).await?;
+        let (rows, inserted): (Vec<Vec<Value>>, Vec<bool>) =
+            results.into_iter().zip(inserted).filter_map(|(row, inserted)| Some((row?, inserted))).unzip();
+        self.return_written(plan, rows, |place| !inserted[place], params, &mut written.changed)
     }
 
     /// Updates the rows in these slots; returns the rows whose slot is gone.
@@ -544,24 +534,22 @@ impl Session {
             new_rows.push(new);
         }
         self.verify_updated(plan, &mut new_rows, params)?;
-        let updates = places.iter().zip(&new_rows).map(|(place, new)| RowUpdate {
-            slot: place.slot,
-            row: new.clone(),
-            vectors_changed: vectors_differ(&plan.table, &place.old, new),
+        let updates = places.iter().zip(new_rows).map(|(place, row)| {
+            let vectors_changed = vectors_differ(&plan.table, &place.old, &row);
+            RowUpdate { slot: place.slot, row, vectors_changed }
         });
         let updates: Vec<RowUpdate> = updates.collect();
         let table = plan.table.oid;
-        let slots = self.retry(|transaction| transaction.update(table, updates.clone())).await?;
-        written.count += slots.len() as u64;
+        let slots = self.retry(|transaction| transaction.update(table, &updates)).await?;
+        written.changed.rows += slots.len() as u64;
         written.touched.extend(slots);
-        if self.is_referenced(&plan.table) {
-            let changes = places.iter().zip(&new_rows);
-            let changes =
-                changes.map(|(place, new)| Change { old: place.old.clone(), new: Some(new.clone()) });
-            self.follow_references(&plan.table, &changes.collect::<Vec<_>>()).await?;
+        if let Some(referenced) = self.referenced(&plan.table) {
+            let rows = places.iter().zip(&updates);
+            let changes = rows.filter_map(|(place, new)| referenced.change(&place.old, Some(&new.row)));
+            self.follow_references(&plan.table, changes.collect()).await?;
         }
-        for (place, new) in places.into_iter().zip(new_rows) {
-            results[place.row] = Some(new);
+        for (place, new) in places.into_iter().zip(updates) {
+            results[place.row] = Some(new.row);
         }
         Ok(())
     }

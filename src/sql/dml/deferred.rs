@@ -52,18 +52,17 @@ impl Constraints {
 }
 
 impl Session {
-    /// Notes rows whose deferred foreign keys are to be checked later; the oids of those constraints.
-    pub(super) fn defer_written(&mut self, table: &Table, rows: &[Vec<Value>]) -> Vec<Oid> {
-        let mut deferred = Vec::new();
-        for (constraint, key) in table.foreign_keys() {
-            if !self.state.constraints.defers(constraint.oid, key) {
-                continue;
-            }
-            deferred.push(constraint.oid);
+    /// Notes rows of which a foreign key is to be checked later, if it is deferred; whether it is.
+    pub(super) fn defer_written(&mut self, table: &Table, constraint: Oid, rows: &[Vec<Value>]) -> bool {
+        let Some((_, key)) = table.foreign_keys().find(|(known, _)| known.oid == constraint) else {
+            return false;
+        };
+        let deferred = self.state.constraints.defers(constraint, key);
+        if deferred {
             let positions: Vec<usize> = key.columns.iter().filter_map(|n| table.position(*n)).collect();
             let keys = rows.iter().map(|row| positions.iter().map(|&p| row[p].clone()).collect());
             let keys = keys.filter(|key: &Vec<Value>| !key.contains(&Value::Null));
-            self.state.constraints.note(table.oid, constraint.oid, keys.collect(), false);
+            self.state.constraints.note(table.oid, constraint, keys.collect(), false);
         }
         deferred
     }

@@ -19,12 +19,13 @@ use crate::sql::context::PlanContext;
 use crate::sql::dml::cells::{self, Cell, ParamTypes, Target};
 use crate::sql::dml::conflict::Conflict;
 use crate::sql::dml::defaults::{DefaultValue, is_generated_always};
+use crate::sql::dml::parts::Changed;
 use crate::sql::dml::returning::Returning;
 use crate::sql::dml::rows::Checks;
 use crate::sql::expressions::{self, Relation};
 use crate::sql::query::{self, Query};
 use crate::sql::response::Response;
-use crate::sql::session::{OutputColumn, Session, done};
+use crate::sql::session::{OutputColumn, Session};
 use crate::sql::set_functions;
 use crate::sql::shared::Shared;
 use crate::sql::statement::Overriding;
@@ -432,22 +433,16 @@ pub fn cell_value(
 }
 
 /// What an INSERT has written so far.
-#[derive(Default)]
 pub struct Written {
-    pub count: u64,
-    /// In order, for RETURNING.
-    pub rows: Vec<Vec<Value>>,
-    /// Per row of `rows`, whether it was there before.
-    pub updated: Vec<bool>,
+    pub changed: Changed,
     /// Slots this statement inserted or updated, which ON CONFLICT must not update again.
     pub touched: HashSet<u32>,
-    /// Rows whose foreign keys are checked when the statement is done.
-    pub unchecked: Vec<Vec<Value>>,
 }
 
 impl Session {
     pub(crate) async fn insert(&mut self, plan: &Arc<InsertPlan>, params: &[Value]) -> Result<Response> {
-        let mut written = Written::default();
+        let changed = self.nothing_inserted(&plan.table, plan.returning.as_ref());
+        let mut written = Written { changed, touched: HashSet::new() };
         match &plan.source {
             Source::Cells(cells) => {
                 let rows = self.rows_of_cells(plan, cells, params)?;
@@ -465,32 +460,32 @@ impl Session {
                 }
             }
         }
-        let deferred = std::mem::take(&mut written.unchecked);
-        self.check_references(&plan.table, &deferred).await?;
-        let tag = format!("INSERT 0 {}", written.count);
-        match &plan.returning {
-            None => Ok(done(tag)),
-            Some(returning) => {
-                let rows = match plan.shows_xmax {
-                    true => self.with_xmax(plan, &written)?,
-                    false => written.rows,
-                };
-                returning.response(&rows, tag, &mut || self.plain_execution(params, &plan.param_types))
-            }
-        }
+        let mut changed = written.changed;
+        self.all_written(&plan.table, &mut changed).await?;
+        let tag = format!("INSERT 0 {}", changed.rows);
+        Ok(changed.response(plan.returning.as_ref(), tag))
     }
 
-    /// The table's columns of written rows, and xmax.
-    fn with_xmax(&self, plan: &InsertPlan, written: &Written) -> Result<Vec<Vec<Value>>> {
-        let transaction = self.shared.with_transaction(|transaction| Ok(transaction.id()))?;
-        // Of the number's 64 bits PostgreSQL's type has 32, and 0 means none.
-        let number = transaction.map_or(1, |id| (id.0 as u32).max(1));
-        let width = plan.table.columns.len();
-        let row = |(row, updated): (&Vec<Value>, &bool)| {
-            let xmax = Value::Oid(if *updated { number } else { 0 });
-            row[..width].iter().cloned().chain([xmax]).collect()
-        };
-        Ok(written.rows.iter().zip(&written.updated).map(row).collect())
+    /// Keeps what RETURNING shows of rows that were inserted or updated.
+    pub(super) fn return_written(
+        &self,
+        plan: &InsertPlan,
+        mut rows: Vec<Vec<Value>>,
+        is_updated: impl Fn(usize) -> bool,
+        params: &[Value],
+        changed: &mut Changed,
+    ) -> Result<()> {
+        let Some(returning) = &plan.returning else { return Ok(()) };
+        if plan.shows_xmax {
+            let number = self.shared.with_transaction(|transaction| Ok(transaction.id()))?;
+            // Of the number's 64 bits PostgreSQL's type has 32, and 0 means none.
+            let number = number.map_or(1, |id| (id.0 as u32).max(1));
+            for (place, row) in rows.iter_mut().enumerate() {
+                row.truncate(plan.table.columns.len());
+                row.push(Value::Oid(if is_updated(place) { number } else { 0 }));
+            }
+        }
+        changed.give(returning.batch(&rows, &mut || self.plain_execution(params, &plan.param_types))?)
     }
 
     /// An execution for expressions that look at no table.
@@ -569,9 +564,9 @@ impl Session {
         self.begin_writing();
         plan.checks.verify(&mut rows, &mut || self.plain_execution(params, &plan.param_types))?;
         match &plan.conflict {
-            Conflict::Error => self.write_new(plan, rows, OnConflict::Error, written).await,
+            Conflict::Error => self.write_new(plan, rows, OnConflict::Error, params, written).await,
             Conflict::Nothing(index) => {
-                self.write_new(plan, rows, OnConflict::Nothing(*index), written).await
+                self.write_new(plan, rows, OnConflict::Nothing(*index), params, written).await
             }
             Conflict::Update(_) => self.write_or_update(plan, rows, params, written).await,
         }
@@ -582,36 +577,17 @@ impl Session {
         plan: &InsertPlan,
         rows: Vec<Vec<Value>>,
         on_conflict: OnConflict,
+        params: &[Value],
         written: &mut Written,
     ) -> Result<()> {
         let table = plan.table.oid;
         let outcome = self.retry(|transaction| transaction.insert(table, &rows, on_conflict)).await?;
-        written.count += outcome.slots.iter().flatten().count() as u64;
-        if plan.table.foreign_keys().next().is_some() {
-            let kept = rows.iter().zip(&outcome.slots).filter(|(_, slot)| slot.is_some());
-            let kept: Vec<Vec<Value>> = kept.map(|(row, _)| row.clone()).collect();
-            self.check_or_defer(plan, kept, written).await?;
-        }
-        if plan.returning.is_some() {
-            let kept = rows.into_iter().zip(&outcome.slots).filter(|(_, slot)| slot.is_some());
-            written.rows.extend(kept.map(|(row, _)| row));
-            written.updated.resize(written.rows.len(), false);
-        }
-        Ok(())
-    }
-
-    /// Checks the foreign keys of written rows; those of a table that refers to itself when all rows are there.
-    pub(super) async fn check_or_defer(
-        &mut self,
-        plan: &InsertPlan,
-        rows: Vec<Vec<Value>>,
-        written: &mut Written,
-    ) -> Result<()> {
-        if plan.table.foreign_keys().any(|(_, key)| key.table == plan.table.oid) {
-            written.unchecked.extend(rows);
-            return Ok(());
-        }
-        self.check_references(&plan.table, &rows).await
+        let changed = &mut written.changed;
+        changed.rows += outcome.slots.iter().flatten().count() as u64;
+        let kept = rows.iter().zip(&outcome.slots).filter(|(_, slot)| slot.is_some()).map(|(row, _)| row);
+        self.check_inserted(&plan.table, kept, &mut changed.unchecked).await?;
+        let kept = rows.into_iter().zip(&outcome.slots).filter(|(_, slot)| slot.is_some());
+        self.return_written(plan, kept.map(|(row, _)| row).collect(), |_| false, params, changed)
     }
 
     pub(super) fn verify_updated(
@@ -621,9 +597,5 @@ impl Session {
         params: &[Value],
     ) -> Result<()> {
         plan.checks.verify(rows, &mut || self.plain_execution(params, &plan.param_types))
-    }
-
-    pub(super) fn keep_for_returning(&self, plan: &InsertPlan) -> bool {
-        plan.returning.is_some()
     }
 }

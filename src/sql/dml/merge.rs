@@ -9,8 +9,9 @@
 //!     WHEN NOT MATCHED THEN INSERT VALUES (s.id, s.n)   FROM s LEFT JOIN t ON t.id = s.id
 //! ```
 //!
-//! Its rows are gathered and the target's are locked before anything is written. Then come the deletions, the updates and
-//! the insertions. A row that another transaction inserts meanwhile is a duplicate key, as in PostgreSQL.
+//! Its rows wait in a spool and the target's are locked before anything is written. Then, part by part
+//! ([`parts`](super::parts)), come the deletions, the updates and the insertions. A row that another transaction inserts
+//! meanwhile is a duplicate key, as in PostgreSQL.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -26,28 +27,30 @@ use futures::StreamExt;
 use crate::catalog::Table;
 use crate::database::{LockOutcome, OnConflict, RowUpdate, Stop};
 use crate::error::{Error, Result, SqlState};
+use crate::planner::spool::Spool;
 use crate::sql::context::PlanContext;
 use crate::sql::dialect;
 use crate::sql::dml::cells::{self, Cell, ParamTypes, Target};
-use crate::sql::dml::change::{all_of, check_outputs, named_target, target_table};
+use crate::sql::dml::change::{all_of, check_outputs, kept, named_target, target_table};
 use crate::sql::dml::conflict::{Assignments, SetSource, assignments, vectors_differ};
 use crate::sql::dml::defaults::DefaultValue;
 use crate::sql::dml::insert::{cell_value, column_position, refuse_generated};
-use crate::sql::dml::references::Change;
+use crate::sql::dml::parts::{Changed, Locked, Parts, Size, bytes_of};
 use crate::sql::dml::returning::Returning;
-use crate::sql::dml::rows::{Checks, read};
+use crate::sql::dml::rows::Checks;
 use crate::sql::expressions::{Relation, row_type};
 use crate::sql::merge_words::{DEFAULT_VALUES, DO_NOTHING};
 use crate::sql::query::{self, Query};
 use crate::sql::response::Response;
 use crate::sql::rewrite::has_subquery;
-use crate::sql::session::{OutputColumn, Session, done};
+use crate::sql::session::{OutputColumn, Session};
 use crate::sql::shared::Shared;
 use crate::sql::statement::Overriding;
 use crate::sql::transactions::Waited;
 use crate::sql::trees::number;
 use crate::sql::visit;
 use crate::sql::words::{fold, object_name};
+use crate::table::SlotSet;
 use crate::table::provider::SLOT_COLUMN;
 use crate::types::arrow::value_at;
 use crate::types::{Look, Type, Value};
@@ -491,7 +494,28 @@ impl Session {
     pub(crate) async fn merge(&mut self, plan: &Arc<MergePlan>, params: &[Value]) -> Result<Response> {
         let found = self.find_and_lock_merged(plan, params).await?;
         self.begin_writing();
-        let merged = self.merged(plan, found, params)?;
+        let mut changed = self.nothing_changed(&plan.table, plan.returning.as_ref());
+        let mut locked = Locked::of(&plan.table, true);
+        let mut parts = Parts::of(found, Size::beginning(bytes_of(params)));
+        while let Some(part) = parts.next().await? {
+            self.cancel.check()?;
+            let (merged, bytes) = self.merged(plan, plan.rows_of(&part)?, &mut locked, params)?;
+            parts.size.learn(bytes, merged.iter().map(|row| row.new.as_deref().unwrap_or_default()));
+            self.merge_part(plan, merged, params, &mut changed).await?;
+        }
+        self.all_written(&plan.table, &mut changed).await?;
+        let tag = format!("MERGE {}", changed.rows);
+        Ok(changed.response(plan.returning.as_ref(), tag))
+    }
+
+    /// Does what the clauses say about some rows.
+    async fn merge_part(
+        &mut self,
+        plan: &MergePlan,
+        merged: Vec<Merged>,
+        params: &[Value],
+        changed: &mut Changed,
+    ) -> Result<()> {
         let table = plan.table.oid;
         let gone = merged.iter().filter(|row| row.new.is_none());
         let gone: Vec<u32> = gone.filter_map(|row| row.slot).collect();
@@ -502,42 +526,45 @@ impl Session {
             self.retry(|transaction| transaction.delete(table, &gone)).await?;
         }
         if !updated.is_empty() {
-            self.retry(|transaction| transaction.update(table, updated.clone())).await?;
+            self.retry(|transaction| transaction.update_part(table, &updated)).await?;
         }
         if !inserted.is_empty() {
-            self.retry(|transaction| transaction.insert(table, &inserted, OnConflict::Error)).await?;
+            self.retry(|transaction| transaction.insert(table, &inserted, OnConflict::Wait)).await?;
         }
-        let written: Vec<Vec<Value>> = merged.iter().filter_map(|row| row.new.clone()).collect();
-        self.check_references(&plan.table, &written).await?;
-        if self.is_referenced(&plan.table) {
-            let changes = merged.iter().filter_map(|row| {
-                let old = row.old.clone()?;
-                Some(Change { old, new: row.new.clone() })
-            });
-            let changes: Vec<Change> = changes.collect();
-            self.follow_references(&plan.table, &changes).await?;
-        }
-        let tag = format!("MERGE {}", merged.len());
-        match &plan.returning {
-            None => Ok(done(tag)),
-            Some(returning) => {
-                let width = plan.table.columns.len();
-                let rows: Vec<Vec<Value>> = merged.into_iter().map(|row| row.returned(width)).collect();
-                returning.response(&rows, tag, &mut || self.plain_execution(params, &plan.param_types))
+        for row in &merged {
+            if let Some(new) = &row.new {
+                changed.unchecked.add(row.old.as_deref(), new);
+            }
+            if let Some(old) = &row.old {
+                changed.follow(old, row.new.as_deref());
             }
         }
+        changed.rows += merged.len() as u64;
+        if let Some(returning) = &plan.returning {
+            let width = plan.table.columns.len();
+            let rows: Vec<Vec<Value>> = merged.into_iter().map(|row| row.returned(width)).collect();
+            let execution = &mut || self.plain_execution(params, &plan.param_types);
+            changed.give(returning.batch(&rows, execution)?)?;
+        }
+        Ok(())
     }
 
-    /// What the clauses make of the rows, ready to be stored; nothing is written yet.
-    fn merged(&self, plan: &MergePlan, found: Vec<Found>, params: &[Value]) -> Result<Vec<Merged>> {
-        let table = plan.table.oid;
+    /// What the clauses make of the rows, ready to be stored, and how many bytes of the table were read; nothing is written
+    /// yet.
+    fn merged(
+        &self,
+        plan: &MergePlan,
+        found: Vec<Found>,
+        locked: &mut Locked,
+        params: &[Value],
+    ) -> Result<(Vec<Merged>, usize)> {
         let slots: Vec<u32> = found.iter().filter_map(|row| row.slot).collect();
-        let snapshot = self.shared.with_transaction(|transaction| transaction.snapshot(table))?;
-        let mut olds = read(&snapshot, &slots, true)?.into_iter();
+        let (olds, bytes) = locked.read(self, &slots)?;
+        let mut olds = olds.into_iter();
         let mut merged = Vec::with_capacity(found.len());
         for row in found {
             let old = match row.slot {
-                Some(_) => olds.next().flatten(),
+                Some(_) => olds.next(),
                 None => None,
             };
             let (action, new) = match (&plan.actions[row.action], row.slot, &old) {
@@ -563,7 +590,7 @@ impl Session {
         plan.checks.verify(&mut written, &mut || self.plain_execution(params, &plan.param_types))?;
         let mut written = written.into_iter();
         merged.iter_mut().filter(|row| row.action != "DELETE").for_each(|row| row.new = written.next());
-        Ok(merged)
+        Ok((merged, bytes))
     }
 
     fn merged_cell(
@@ -583,20 +610,22 @@ impl Session {
         }
     }
 
-    /// Runs the query and locks the rows it changes, again until nothing has changed in between.
-    async fn find_and_lock_merged(&mut self, plan: &MergePlan, params: &[Value]) -> Result<Vec<Found>> {
+    /// Runs the query and locks the rows it changes, again until nothing has changed in between. Its rows for which a clause
+    /// does something.
+    async fn find_and_lock_merged(&mut self, plan: &MergePlan, params: &[Value]) -> Result<Spool> {
         let table = plan.table.oid;
         let mut waited = Waited::default();
         let changed = self.shared.large_objects_changed();
         loop {
-            let mut found = Vec::new();
+            let (mut found, mut slots) = (self.shared.environment().spool(), Vec::new());
+            let mut seen = SlotSet::new();
             let mut stream = self.query_stream(&plan.query, params).await?;
             while let Some(batch) = stream.next().await {
-                plan.gather(&batch?, &mut found)?;
+                let Some(batch) = plan.of_clauses(batch?)? else { continue };
+                slots.extend(plan.slots_of(&batch)?.iter().flatten());
+                found.push(batch)?;
             }
             drop(stream);
-            let slots: Vec<u32> = found.iter().filter_map(|row| row.slot).collect();
-            let mut seen = HashSet::new();
             if !slots.iter().all(|slot| seen.insert(*slot)) {
                 return Err(second_time());
             }
@@ -605,9 +634,9 @@ impl Session {
             }
             match self.attempt(|transaction| transaction.lock_rows(table, &slots)) {
                 Ok(LockOutcome::Locked) => {
-                    return match self.untouched(table, &slots)?.contains(&false) {
-                        true => Err(second_time()),
-                        false => Ok(found),
+                    return match self.touched(table, &slots)?.is_empty() {
+                        true => Ok(found),
+                        false => Err(second_time()),
                     };
                 }
                 Ok(LockOutcome::Restart) => self.restart_statement()?,
@@ -622,34 +651,54 @@ impl Session {
     }
 }
 
+/// The query's rows: what is assigned, the clause, the slot of the target's row, the source's columns.
 impl MergePlan {
-    /// The rows of a batch for which a clause does something.
-    fn gather(&self, batch: &RecordBatch, found: &mut Vec<Found>) -> Result<()> {
-        let width = self.assigned.len();
-        for row in 0..batch.num_rows() {
-            let Value::Int4(action) = value_at(batch.column(width), row, &Type::Int4)? else { continue };
-            let action =
-                usize::try_from(action).map_err(|_| Error::internal("a negative clause of MERGE"))?;
-            if matches!(self.actions[action], Action::Nothing) {
-                continue;
+    /// The clause that each row of a batch is for.
+    fn clauses_of(&self, batch: &RecordBatch) -> Result<Vec<Option<usize>>> {
+        let column = batch.column(self.assigned.len());
+        let clause = |row| match value_at(column, row, &Type::Int4)? {
+            Value::Int4(clause) => {
+                let clause = usize::try_from(clause);
+                Ok(Some(clause.map_err(|_| Error::internal("a negative clause of MERGE"))?))
             }
-            let slot = match value_at(batch.column(width + 1), row, &Type::Oid)? {
-                Value::Oid(slot) => Some(slot),
-                _ => None,
-            };
-            let values = |types: &[Type], from: usize| {
-                let cells = types.iter().enumerate();
-                let cells = cells.map(|(n, ty)| value_at(batch.column(from + n), row, ty));
-                cells.collect::<Result<Vec<Value>>>()
-            };
-            found.push(Found {
-                action,
+            _ => Ok(None),
+        };
+        (0..batch.num_rows()).map(clause).collect()
+    }
+
+    fn slots_of(&self, batch: &RecordBatch) -> Result<Vec<Option<u32>>> {
+        let column = batch.column(self.assigned.len() + 1);
+        let slot = |row| match value_at(column, row, &Type::Oid)? {
+            Value::Oid(slot) => Ok(Some(slot)),
+            _ => Ok(None),
+        };
+        (0..batch.num_rows()).map(slot).collect()
+    }
+
+    /// The rows for which a clause does something, if there are some.
+    fn of_clauses(&self, batch: RecordBatch) -> Result<Option<RecordBatch>> {
+        let does = |clause: usize| !matches!(self.actions[clause], Action::Nothing);
+        let marks = self.clauses_of(&batch)?.into_iter().map(|clause| clause.is_some_and(does)).collect();
+        kept(batch, marks)
+    }
+
+    /// Such rows, as values.
+    fn rows_of(&self, batch: &RecordBatch) -> Result<Vec<Found>> {
+        let values = |row: usize, types: &[Type], from: usize| {
+            let cells = types.iter().enumerate();
+            let cells = cells.map(|(n, ty)| value_at(batch.column(from + n), row, ty));
+            cells.collect::<Result<Vec<Value>>>()
+        };
+        let marks = self.clauses_of(batch)?.into_iter().zip(self.slots_of(batch)?).enumerate();
+        let found = marks.map(|(row, (action, slot))| {
+            Ok(Found {
+                action: action.ok_or_else(|| Error::internal("a row of MERGE without a clause"))?,
                 slot,
-                outputs: values(&self.assigned, 0)?,
-                source: values(&self.source, width + 2)?,
-            });
-        }
-        Ok(())
+                outputs: values(row, &self.assigned, 0)?,
+                source: values(row, &self.source, self.assigned.len() + 2)?,
+            })
+        });
+        found.collect()
     }
 }
 

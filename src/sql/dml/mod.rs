@@ -6,7 +6,8 @@
 //! ```
 //!
 //! INSERT ... VALUES of literals and parameters goes from cells to rows without the planner ([`cells`]); everything
-//! else is a query whose outputs are assigned to columns. UPDATE and DELETE are queries for slots.
+//! else is a query whose outputs are assigned to columns. UPDATE and DELETE are queries for slots, which
+//! change their rows a part at a time ([`parts`]), and INSERT ... SELECT writes them batch by batch.
 
 // Literals and parameters as values.
 pub mod cells;
@@ -26,6 +27,8 @@ pub mod deferred;
 pub mod elements;
 // INSERT.
 pub mod insert;
+// Changes of many rows, a few at a time.
+pub mod parts;
 // What rows that refer to others do when those go.
 pub mod references;
 // MERGE.

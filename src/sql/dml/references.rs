@@ -4,18 +4,17 @@
 //! which are gone are looked for in the newest state; they are deleted, changed, or the reason for an error. What
 //! happens to them happens by the same functions, so that it goes on down the line.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
-
 use crate::catalog::{ForeignKey, Oid, ReferentialAction, Table};
-use crate::database::{LockOutcome, RowUpdate};
+use crate::database::LockOutcome;
 use crate::error::{Error, Result, SqlState};
-use crate::sql::dml::conflict::vectors_differ;
 use crate::sql::dml::defaults::DefaultValue;
-use crate::sql::dml::rows::{Checks, read};
+use crate::sql::dml::parts::{Locked, Size};
+use crate::sql::dml::rows::Checks;
 use crate::sql::session::Session;
+use crate::types::cast::cast;
 use crate::types::{Value, text};
 
 /// One foreign key that refers to a table.
@@ -31,113 +30,183 @@ impl Reference {
     }
 }
 
-/// Old values of a row, and the new ones unless it is gone.
+/// Old values of a row, and the new ones unless it is gone: those of keys, NULL in all other places.
 #[derive(Clone)]
 pub struct Change {
-    pub old: Vec<Value>,
-    pub new: Option<Vec<Value>>,
+    old: Vec<Value>,
+    new: Option<Vec<Value>>,
+}
+
+/// What happened to a key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Event {
+    Delete,
+    Update,
+}
+
+/// A key that no row has any more, and what its row has instead, unless that is gone.
+type GoneKey = (Vec<Value>, Option<Vec<Value>>);
+
+/// Changes of a table's rows, and what is still to be done about them.
+struct Consequences {
+    table: Arc<Table>,
+    changes: Vec<Change>,
+    rest: VecDeque<(Arc<Reference>, Event)>,
+}
+
+/// The columns (by position) of a table that foreign keys are about: what is kept of rows that are asked about later.
+pub struct KeyColumns {
+    positions: Vec<usize>,
+}
+
+impl KeyColumns {
+    /// The columns that have these numbers, if there are some.
+    pub fn at<'n>(table: &Table, numbers: impl Iterator<Item = &'n u16>) -> Option<KeyColumns> {
+        let positions: Vec<usize> = numbers.filter_map(|number| table.position(*number)).collect();
+        (!positions.is_empty()).then_some(KeyColumns { positions })
+    }
+
+    pub fn cells<'r>(&self, row: &'r [Value]) -> impl Iterator<Item = &'r Value> {
+        self.positions.iter().map(|&position| &row[position])
+    }
+
+    /// The row with these cells, as far as the last of them, and NULL in other places.
+    pub fn narrowed(&self, row: &[Value]) -> Vec<Value> {
+        let mut narrow = vec![Value::Null; self.positions.iter().max().map_or(0, |last| last + 1)];
+        self.positions.iter().for_each(|&position| narrow[position] = row[position].clone());
+        narrow
+    }
+
+    /// What became of a row, if it matters: deleted, or a key that others refer to is another one.
+    pub fn change(&self, old: &[Value], new: Option<&[Value]>) -> Option<Change> {
+        let stays = new.is_some_and(|new| self.cells(old).eq(self.cells(new)));
+        (!stays).then(|| Change { old: self.narrowed(old), new: new.map(|new| self.narrowed(new)) })
+    }
 }
 
 impl Session {
-    /// Whether foreign keys refer to the table.
-    pub(crate) fn is_referenced(&self, table: &Table) -> bool {
-        self.shared.current_catalog().references_to(table.oid).next().is_some()
+    /// The columns of the table that foreign keys refer to, if there are such keys.
+    pub(crate) fn referenced(&self, table: &Table) -> Option<KeyColumns> {
+        let catalog = self.shared.current_catalog();
+        KeyColumns::at(table, catalog.references_to(table.oid).flat_map(|(.., key)| &key.referenced))
     }
 
-    /// Checks the foreign keys of rows that were written.
-    pub(crate) async fn check_references(&mut self, table: &Arc<Table>, rows: &[Vec<Value>]) -> Result<()> {
-        if rows.is_empty() || table.foreign_keys().next().is_none() {
+    /// Checks a foreign key of rows that were written.
+    pub(crate) async fn check_references(
+        &mut self,
+        table: &Arc<Table>,
+        constraint: Oid,
+        rows: Vec<Vec<Value>>,
+    ) -> Result<()> {
+        if rows.is_empty() {
             return Ok(());
         }
-        if self.check_later(table, rows) {
+        let Some(rows) = self.check_later(table, constraint, rows) else { return Ok(()) };
+        if self.defer_written(table, constraint, &rows) {
             return Ok(());
         }
-        let deferred = self.defer_written(table, rows);
         let oid = table.oid;
-        let now = |constraint: Oid| !deferred.contains(&constraint);
-        self.retry(|transaction| transaction.check_references(oid, rows, &now)).await
+        self.retry(|transaction| transaction.check_references(oid, &rows, &|other| other == constraint)).await
     }
 
-    /// Does what foreign keys say about rows of the table that were deleted or changed.
-    pub(crate) fn follow_references<'s>(
-        &'s mut self,
-        table: &'s Arc<Table>,
-        changes: &'s [Change],
-    ) -> BoxFuture<'s, Result<()>> {
-        async move {
-            if self.follow_later(table, changes) {
-                return Ok(());
-            }
-            let catalog = self.shared.current_catalog();
-            let references = catalog.references_to(table.oid).map(|(child, constraint, key)| Reference {
-                child: child.clone(),
-                constraint: constraint.name.clone(),
-                key: key.clone(),
-            });
-            let mut references: Vec<Reference> = references.collect();
-            // What others leave behind may be deleted by a cascade first.
-            references.sort_by_key(|reference| {
-                let kept =
-                    |action| matches!(action, ReferentialAction::NoAction | ReferentialAction::Restrict);
-                kept(reference.key.on_delete) && kept(reference.key.on_update)
-            });
-            for reference in &references {
-                self.follow(table, reference, changes).await?;
-            }
-            Ok(())
+    /// Does what foreign keys say about rows of the table that were deleted or changed, and about those that this changes.
+    pub(crate) async fn follow_references(&mut self, table: &Arc<Table>, changes: Vec<Change>) -> Result<()> {
+        if changes.is_empty() {
+            return Ok(());
         }
-        .boxed()
+        let Some(changes) = self.follow_later(table, changes) else { return Ok(()) };
+        // Depth first, as calls would go; not by calls, for each row may refer to the next one of a million.
+        let mut open = vec![self.consequences(table, changes)];
+        while let Some(level) = open.last_mut() {
+            let Some((reference, event)) = level.rest.pop_front() else {
+                open.pop();
+                continue;
+            };
+            let keys = self.keys_gone(&level.table, &reference, event, &level.changes)?;
+            let table = level.table.clone();
+            let changes = self.act(&table, &reference, event, keys).await?;
+            if !changes.is_empty() {
+                open.push(self.consequences(&reference.child, changes));
+            }
+        }
+        Ok(())
     }
 
-    async fn follow(&mut self, table: &Arc<Table>, reference: &Reference, changes: &[Change]) -> Result<()> {
+    /// What is to be done about changes of a table.
+    fn consequences(&self, table: &Arc<Table>, changes: Vec<Change>) -> Consequences {
+        let catalog = self.shared.current_catalog();
+        let references = catalog.references_to(table.oid).map(|(child, constraint, key)| Reference {
+            child: child.clone(),
+            constraint: constraint.name.clone(),
+            key: key.clone(),
+        });
+        let mut references: Vec<Arc<Reference>> = references.map(Arc::new).collect();
+        // What others leave behind may be deleted by a cascade first.
+        references.sort_by_key(|reference| {
+            let kept = |action| matches!(action, ReferentialAction::NoAction | ReferentialAction::Restrict);
+            kept(reference.key.on_delete) && kept(reference.key.on_update)
+        });
+        let both =
+            |reference: Arc<Reference>| [(reference.clone(), Event::Delete), (reference, Event::Update)];
+        Consequences { table: table.clone(), changes, rest: references.into_iter().flat_map(both).collect() }
+    }
+
+    /// The keys of a reference that no row has any more, and those that their rows have instead.
+    fn keys_gone(
+        &self,
+        table: &Table,
+        reference: &Reference,
+        event: Event,
+        changes: &[Change],
+    ) -> Result<Vec<GoneKey>> {
         let positions: Vec<usize> =
             reference.key.referenced.iter().filter_map(|number| table.position(*number)).collect();
         let values = |row: &[Value]| positions.iter().map(|&p| row[p].clone()).collect::<Vec<Value>>();
-        let mut deleted = Vec::new();
-        let mut updated = Vec::new();
-        for change in changes {
+        let mut keys = Vec::new();
+        for change in changes.iter().filter(|change| change.new.is_none() == (event == Event::Delete)) {
             let old = values(&change.old);
             let new = change.new.as_deref().map(&values);
             if old.contains(&Value::Null) || new.as_ref() == Some(&old) {
                 continue;
             }
             // Another row may have taken the key in the same statement.
-            let key = reference.key.clone();
-            if self.shared.with_transaction(|transaction| transaction.has_referenced(&key, &old))? {
-                continue;
-            }
-            match new {
-                None => deleted.push((old, None)),
-                Some(new) => updated.push((old, Some(new))),
+            if !self
+                .shared
+                .with_transaction(|transaction| transaction.has_referenced(&reference.key, &old))?
+            {
+                keys.push((old, new));
             }
         }
-        self.act(table, reference, reference.key.on_delete, deleted).await?;
-        self.act(table, reference, reference.key.on_update, updated).await
+        Ok(keys)
     }
 
-    /// Does one action about the rows that refer to these keys.
+    /// Does what a reference says about the rows that refer to these keys; what changed of what others refer to.
     async fn act(
         &mut self,
         table: &Arc<Table>,
         reference: &Reference,
-        action: ReferentialAction,
-        keys: Vec<(Vec<Value>, Option<Vec<Value>>)>,
-    ) -> Result<()> {
+        event: Event,
+        keys: Vec<GoneKey>,
+    ) -> Result<Vec<Change>> {
         if keys.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
+        let action = match event {
+            Event::Delete => reference.key.on_delete,
+            Event::Update => reference.key.on_update,
+        };
         let child = &reference.child;
         if action == ReferentialAction::NoAction {
             let gone = keys.iter().map(|(old, _)| old.clone()).collect();
             if self.defer_gone(child, &reference.constraint, &reference.key, gone) {
-                return Ok(());
+                return Ok(Vec::new());
             }
         }
         let old: Vec<Vec<Value>> = keys.iter().map(|(old, _)| old.clone()).collect();
         let found = loop {
             let columns = &reference.key.columns;
             let found = self.shared.with_transaction(|t| t.referring(child.oid, columns, &old))?;
-            let Some(first) = found.first() else { return Ok(()) };
+            let Some(first) = found.first() else { return Ok(Vec::new()) };
             if matches!(action, ReferentialAction::NoAction | ReferentialAction::Restrict) {
                 return Err(reference.still_referenced(table, &old[first.key]));
             }
@@ -147,51 +216,34 @@ impl Session {
                 LockOutcome::Restart => self.start_statement()?,
             }
         };
-        let slots: Vec<u32> = found.iter().map(|row| row.slot).collect();
-        let snapshot = self.shared.with_transaction(|transaction| transaction.snapshot(child.oid))?;
-        let rows = read(&snapshot, &slots, true)?.into_iter();
-        let rows = rows.map(|row| row.ok_or_else(|| Error::internal("a locked row is not visible")));
-        let rows = rows.collect::<Result<Vec<Vec<Value>>>>()?;
-        if action == ReferentialAction::Cascade && keys[found[0].key].1.is_none() {
-            self.retry(|transaction| transaction.delete(child.oid, &slots)).await?;
-            let changes: Vec<Change> = rows.into_iter().map(|old| Change { old, new: None }).collect();
-            return self.follow_references(child, &changes).await;
-        }
-        let defaults = self.defaults_of(child, &reference.key)?;
-        let mut updates = Vec::with_capacity(rows.len());
-        let mut changes: Vec<(Vec<Value>, Vec<Value>)> = Vec::with_capacity(rows.len());
-        for (referring, old) in found.iter().zip(rows) {
-            let mut new = old.clone();
-            for (place, number) in reference.key.columns.iter().enumerate() {
-                let Some(position) = child.position(*number) else { continue };
-                let ty = &child.columns[position].ty;
-                new[position] = match (action, &keys[referring.key].1) {
-                    (ReferentialAction::Cascade, Some(key)) => {
-                        crate::types::cast::cast(key[place].clone(), ty, false)?
-                    }
-                    (ReferentialAction::SetDefault, _) => {
-                        defaults[place].take(ty, &self.shared, &mut || self.plain_execution(&[], &[]))?
-                    }
-                    _ => Value::Null,
-                };
+        let mut changed = self.nothing_changed(child, None);
+        // A key that goes takes its rows along, or each of them gets another one.
+        let is_deleted = action == ReferentialAction::Cascade && event == Event::Delete;
+        let new = if is_deleted { None } else { Some(NewKeys::of(self, reference, action, &keys)?) };
+        let mut locked = Locked::of(child, !is_deleted);
+        let (mut size, mut rest) = (Size::beginning(0), &found[..]);
+        while !rest.is_empty() {
+            self.cancel.check()?;
+            let part;
+            (part, rest) = size.split(rest);
+            let slots: Vec<u32> = part.iter().map(|row| row.slot).collect();
+            let (old, bytes) = locked.read(self, &slots)?;
+            size.learn(bytes, old.iter());
+            match &new {
+                None => {
+                    self.retry(|transaction| transaction.delete(child.oid, &slots)).await?;
+                    old.iter().for_each(|old| changed.follow(old, None));
+                }
+                Some(new) => {
+                    let rows = part.iter().zip(&old).map(|(row, old)| new.row(self, table, row.key, old));
+                    let mut rows = rows.collect::<Result<Vec<_>>>()?;
+                    new.checks.verify(&mut rows, &mut || self.plain_execution(&[], &[]))?;
+                    self.write_versions(child, &slots, &old, rows, true, &mut changed).await?;
+                }
             }
-            if new == old {
-                // The default is the key that goes.
-                return Err(reference.still_referenced(table, &keys[referring.key].0));
-            }
-            changes.push((old, new));
         }
-        let (old, mut new): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
-        self.checks_of(child)?.verify(&mut new, &mut || self.plain_execution(&[], &[]))?;
-        let mut changes = Vec::with_capacity(new.len());
-        for ((slot, old), new) in slots.iter().zip(old).zip(&new) {
-            let vectors_changed = vectors_differ(child, &old, new);
-            updates.push(RowUpdate { slot: *slot, row: new.clone(), vectors_changed });
-            changes.push(Change { old, new: Some(new.clone()) });
-        }
-        self.retry(|transaction| transaction.update(child.oid, updates.clone())).await?;
-        self.check_references(child, &new).await?;
-        self.follow_references(child, &changes).await
+        self.all_there(child, &mut changed).await?;
+        Ok(changed.changes())
     }
 
     fn checks_of(&self, table: &Arc<Table>) -> Result<Checks> {
@@ -208,6 +260,53 @@ impl Session {
         let context = self.plan_context(&environment, &catalog, &schemas);
         let columns = key.columns.iter().filter_map(|number| table.column_number(*number));
         columns.map(|column| DefaultValue::of(column, &context, &self.shared)).collect()
+    }
+}
+
+/// What an action that keeps the referring rows makes of them.
+struct NewKeys<'k> {
+    reference: &'k Reference,
+    action: ReferentialAction,
+    /// Keys that went, and those that came instead.
+    keys: &'k [GoneKey],
+    defaults: Vec<DefaultValue>,
+    checks: Checks,
+}
+
+impl<'k> NewKeys<'k> {
+    fn of(
+        session: &Session,
+        reference: &'k Reference,
+        action: ReferentialAction,
+        keys: &'k [GoneKey],
+    ) -> Result<NewKeys<'k>> {
+        let defaults = session.defaults_of(&reference.child, &reference.key)?;
+        let checks = session.checks_of(&reference.child)?;
+        Ok(NewKeys { reference, action, keys, defaults, checks })
+    }
+
+    /// A row that refers to the key of this number, with another key. 23503 where that is the same one.
+    fn row(&self, session: &Session, table: &Table, number: usize, old: &[Value]) -> Result<Vec<Value>> {
+        let child = &self.reference.child;
+        let (gone, came) = &self.keys[number];
+        let mut new = old.to_vec();
+        for (place, column) in self.reference.key.columns.iter().enumerate() {
+            let Some(position) = child.position(*column) else { continue };
+            let ty = &child.columns[position].ty;
+            new[position] = match (self.action, came) {
+                (ReferentialAction::Cascade, Some(came)) => cast(came[place].clone(), ty, false)?,
+                (ReferentialAction::SetDefault, _) => {
+                    let execution = &mut || session.plain_execution(&[], &[]);
+                    self.defaults[place].take(ty, &session.shared, execution)?
+                }
+                _ => Value::Null,
+            };
+        }
+        match new == old {
+            // The default is the key that goes.
+            true => Err(self.reference.still_referenced(table, gone)),
+            false => Ok(new),
+        }
     }
 }
 

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, RecordBatch};
 use datafusion::sql::sqlparser::ast::SelectItem;
-use futures::stream::{self, StreamExt};
 
 use crate::catalog::Table;
 use crate::error::Result;
@@ -12,7 +11,6 @@ use crate::planner::bindings::Execution;
 use crate::sql::context::PlanContext;
 use crate::sql::expressions::{self, Projection, Relation, output_schema, record_batch};
 use crate::sql::refusals;
-use crate::sql::response::{Response, Rows, RowsTag};
 use crate::sql::session::OutputColumn;
 use crate::sql::system;
 use crate::sql::system_columns;
@@ -93,13 +91,12 @@ impl Returning {
         }
     }
 
-    /// The response with the rows' outputs.
-    pub fn response(
+    /// The outputs of rows.
+    pub fn batch(
         &self,
         rows: &[Vec<Value>],
-        tag: String,
         execution: &mut dyn FnMut() -> Result<Arc<Execution>>,
-    ) -> Result<Response> {
+    ) -> Result<RecordBatch> {
         let arrays = match &self.outputs {
             Outputs::Columns(positions) => self.copied(positions, rows)?,
             Outputs::Computed(projection) => {
@@ -107,9 +104,7 @@ impl Returning {
                 projection.evaluate(&batch, execution()?)?
             }
         };
-        let batch = record_batch(output_schema(&self.columns), arrays, rows.len())?;
-        let stream = stream::iter([Ok(batch)]).boxed();
-        Ok(Response::Rows(Rows::new(self.columns.clone(), stream, RowsTag::Fixed(tag))))
+        record_batch(output_schema(&self.columns), arrays, rows.len())
     }
 
     fn copied(&self, positions: &[usize], rows: &[Vec<Value>]) -> Result<Vec<ArrayRef>> {

@@ -304,6 +304,15 @@ fn shown(value: &Value, ty: &Type) -> String {
 /// Stored rows by slot, hidden columns too; `None` where none is visible. With `vectors`, cells of `vector(n)` columns
 /// are read.
 pub fn read(snapshot: &Snapshot, slots: &[u32], vectors: bool) -> Result<Vec<Option<Vec<Value>>>> {
+    Ok(read_measured(snapshot, slots, vectors)?.0)
+}
+
+/// [`read`], and how many bytes the rows take where they are stored.
+pub fn read_measured(
+    snapshot: &Snapshot,
+    slots: &[u32],
+    vectors: bool,
+) -> Result<(Vec<Option<Vec<Value>>>, usize)> {
     let table = snapshot.definition();
     let views = table.stored_columns().enumerate();
     let views = views
@@ -312,11 +321,13 @@ pub fn read(snapshot: &Snapshot, slots: &[u32], vectors: bool) -> Result<Vec<Opt
         .collect::<Result<Vec<_>>>()?;
     let bytes = snapshot.rows(slots)?;
     let mut rows = Vec::with_capacity(slots.len());
+    let mut total = 0;
     for (&slot, row) in slots.iter().zip(bytes) {
         let Some(row) = row else {
             rows.push(None);
             continue;
         };
+        total += row.len();
         let mut values = snapshot.layout().read(&row)?.values()?;
         for (position, ty, view) in &views {
             // Rows from before a hidden column do not say whether it is NULL.
@@ -329,11 +340,13 @@ pub fn read(snapshot: &Snapshot, slots: &[u32], vectors: bool) -> Result<Vec<Opt
             } else {
                 // What an UPDATE carries along gets a new checksum.
                 view.verify(slot)?;
-                decode_vector(view.bytes(slot), ty)?
+                let bytes = view.bytes(slot);
+                total += bytes.len();
+                decode_vector(bytes, ty)?
             };
         }
         rows.push(Some(values));
     }
     views.iter().try_for_each(|(_, _, view)| view.refuse_unread())?;
-    Ok(rows)
+    Ok((rows, total))
 }

@@ -14,7 +14,7 @@ use crate::sql::response::Response;
 use crate::sql::session::Session;
 use crate::sql::staged::StagedPlan;
 use crate::sql::staged::plan::batch_of;
-use crate::table::Snapshot;
+use crate::table::{SlotSet, Snapshot};
 use crate::types::Value;
 
 /// What the parts of a statement have in common while it runs.
@@ -37,9 +37,13 @@ pub struct View {
 
 /// Rows that foreign keys have not seen.
 enum Unchecked {
-    Written(Arc<Table>, Vec<Vec<Value>>),
+    /// Of the constraint with this oid.
+    Written(Arc<Table>, Oid, Vec<Vec<Value>>),
     Changed(Arc<Table>, Vec<Change>),
 }
+
+/// Rows that are held at a time to see what changed: few enough to be small.
+const ROWS_COMPARED: usize = 64;
 
 impl View {
     /// Whether a new snapshot would show later parts something else than earlier ones saw.
@@ -145,37 +149,46 @@ impl Session {
         }
     }
 
-    /// Which of these rows no earlier part of the statement has changed.
-    pub(crate) fn untouched(&self, table: Oid, slots: &[u32]) -> Result<Vec<bool>> {
+    /// Which of these rows an earlier part of the statement has changed.
+    pub(crate) fn touched(&self, table: Oid, slots: &[u32]) -> Result<SlotSet> {
+        let mut touched = SlotSet::new();
         let written = self.state.view.as_ref().filter(|view| view.written);
-        let Some(then) = written.and_then(|view| view.pinned(table)) else {
-            return Ok(vec![true; slots.len()]);
-        };
+        let Some(then) = written.and_then(|view| view.pinned(table)) else { return Ok(touched) };
         let now = self.shared.with_transaction(|transaction| transaction.snapshot(table))?;
-        let (then, now) = (then.rows(slots)?, now.rows(slots)?);
-        let same = then.iter().zip(&now).map(|(then, now)| then.as_deref() == now.as_deref());
-        Ok(same.collect())
+        for slots in slots.chunks(ROWS_COMPARED) {
+            let (then, now) = (then.rows(slots)?, now.rows(slots)?);
+            let pairs = slots.iter().zip(then.iter().zip(&now));
+            touched.extend(
+                pairs.filter(|(_, (then, now))| then.as_deref() != now.as_deref()).map(|(slot, _)| slot),
+            );
+        }
+        Ok(touched)
     }
 
-    /// Keeps written rows for the end of the statement; whether it does.
-    pub(crate) fn check_later(&mut self, table: &Arc<Table>, rows: &[Vec<Value>]) -> bool {
+    /// Keeps written rows for the end of the statement, or gives them back to be checked now.
+    pub(crate) fn check_later(
+        &mut self,
+        table: &Arc<Table>,
+        constraint: Oid,
+        rows: Vec<Vec<Value>>,
+    ) -> Option<Vec<Vec<Value>>> {
         match &mut self.state.view {
             Some(view) if !view.settling => {
-                view.unchecked.push(Unchecked::Written(table.clone(), rows.to_vec()));
-                true
+                view.unchecked.push(Unchecked::Written(table.clone(), constraint, rows));
+                None
             }
-            _ => false,
+            _ => Some(rows),
         }
     }
 
-    /// Keeps changed rows for the end of the statement; whether it does.
-    pub(crate) fn follow_later(&mut self, table: &Arc<Table>, changes: &[Change]) -> bool {
+    /// Keeps changed rows for the end of the statement, or gives them back to be followed now.
+    pub(crate) fn follow_later(&mut self, table: &Arc<Table>, changes: Vec<Change>) -> Option<Vec<Change>> {
         match &mut self.state.view {
             Some(view) if !view.settling => {
-                view.unchecked.push(Unchecked::Changed(table.clone(), changes.to_vec()));
-                true
+                view.unchecked.push(Unchecked::Changed(table.clone(), changes));
+                None
             }
-            _ => false,
+            _ => Some(changes),
         }
     }
 
@@ -185,8 +198,10 @@ impl Session {
         view.settling = true;
         for unchecked in std::mem::take(&mut view.unchecked) {
             match unchecked {
-                Unchecked::Written(table, rows) => self.check_references(&table, &rows).await?,
-                Unchecked::Changed(table, changes) => self.follow_references(&table, &changes).await?,
+                Unchecked::Written(table, constraint, rows) => {
+                    self.check_references(&table, constraint, rows).await?;
+                }
+                Unchecked::Changed(table, changes) => self.follow_references(&table, changes).await?,
             }
         }
         Ok(())

@@ -30,6 +30,7 @@ fn of_datafusion(error: &DataFusionError) -> Error {
         DataFusionError::Collection(errors) if !errors.is_empty() => of_datafusion(&errors[0]),
         DataFusionError::Shared(inner) => of_datafusion(inner),
         DataFusionError::ArrowError(inner, _) => of_arrow(inner),
+        DataFusionError::IoError(inner) => of_temporary_file(inner),
         DataFusionError::SchemaError(inner, _) => from_schema(inner),
         DataFusionError::SQL(inner, _) => Error::new(SqlState::SYNTAX_ERROR, inner.to_string()),
         DataFusionError::NotImplemented(text) => not_implemented(clean(text)),
@@ -74,6 +75,7 @@ pub fn from_arrow(error: ArrowError) -> Error {
 fn of_arrow(error: &ArrowError) -> Error {
     match error {
         ArrowError::ExternalError(inner) => of_any(inner.as_ref()),
+        ArrowError::IoError(_, inner) => of_temporary_file(inner),
         ArrowError::DivideByZero => Error::new(SqlState::DIVISION_BY_ZERO, "division by zero"),
         ArrowError::ArithmeticOverflow(_) => overflow(),
         ArrowError::ParseError(text) => Error::new(SqlState::INVALID_TEXT_REPRESENTATION, text.clone()),
@@ -83,6 +85,11 @@ fn of_arrow(error: &ArrowError) -> Error {
         }
         other => Error::internal(other.to_string()),
     }
+}
+
+/// DataFusion writes and reads no other files. 53100 on a full disk.
+fn of_temporary_file(error: &std::io::Error) -> Error {
+    Error::io("write or read", "temporary file", error)
 }
 
 fn overflow() -> Error {
