@@ -5,26 +5,34 @@
 //!
 //! A row has a key and five columns with a metadata index: 64 texts, random float8 and int4, ascending timestamptz, bool.
 //! Every open is followed by a count of what one text and one range select, which has to be the same each time.
+//!
+//! Then as many vectors of 128 dimensions with an hnsw index: from nothing open to the first row found by its own vector.
 
 #[path = "common/mod.rs"]
 mod common;
 
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use common::done;
-use hither::catalog::{Column, Constraint, ConstraintKind, Oid, Table};
+use hither::catalog::{
+    Column, Constraint, ConstraintKind, HnswOptions, Index, IndexMethod, IndexMetric, Oid, Table,
+};
 use hither::database::{Database, Isolation, OnConflict, Options, RowUpdate};
+use hither::distance::{Metric, Query};
 use hither::fs::DiskFs;
 use hither::index::bitmap::Predicate;
+use hither::index::{Probes, Request, Rows, search};
 use hither::types::{Type, Value};
 
 const ROWS: u64 = 1_000_000;
 /// Rows of one transaction.
 const BATCH: u64 = 20_000;
 const OPENS: usize = 3;
+const DIMENSIONS: usize = 128;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
@@ -41,8 +49,7 @@ fn main() {
     let database = Database::open(Arc::new(DiskFs), &dir, Options::default()).expect("a new directory");
     let table = create(&database);
     let start = Instant::now();
-    (0..rows.div_ceil(BATCH))
-        .for_each(|batch| load(&database, table, batch * BATCH..rows.min((batch + 1) * BATCH)));
+    load(&database, table, 0..rows, row);
     println!("load of {rows} rows: {:.1} s", start.elapsed().as_secs_f64());
     database.close().expect("an orderly close");
     drop(database);
@@ -73,11 +80,92 @@ fn main() {
     drop(database);
     let found = timed("open from files", || open(true), table);
     assert_eq!(found, expected);
+    vectors(&folder.join("vectors"), rows);
+}
+
+/// Opens a directory with vectors and a graph over them, as an orderly close leaves it and as a kill does after one more
+/// row in 100, up to the first answer.
+fn vectors(dir: &Path, rows: u64) {
+    let open = || Database::open(Arc::new(DiskFs), dir, Options { background: false, ..Options::default() });
+    let database = Database::open(Arc::new(DiskFs), dir, Options::default()).expect("a new directory");
+    let start = Instant::now();
+    let table = create_vectors(&database);
+    load(&database, table, 0..rows, vector_row);
+    println!("load of {rows} vectors: {:.1} s", start.elapsed().as_secs_f64());
+    let start = Instant::now();
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    txn.start_statement();
+    let hnsw = HnswOptions { metric: IndexMetric::L2, m: 16, ef_construction: 64, quantization: None };
+    let index = Index {
+        oid: txn.new_oid(),
+        name: "vectors_v".into(),
+        table,
+        method: IndexMethod::Hnsw,
+        columns: vec![2],
+        hnsw: Some(hnsw),
+        ..Index::default()
+    };
+    done(txn.create_index(index));
+    txn.commit().expect("a commit");
+    println!("index: {:.1} s", start.elapsed().as_secs_f64());
+    database.close().expect("an orderly close");
+    drop(database);
+    let answered = |what: &str| {
+        let mut times = Vec::new();
+        for turn in 0..OPENS as u64 {
+            let start = Instant::now();
+            let database = open().expect("the directory");
+            let slot = (rows / (OPENS as u64 + 1) * (turn + 1)) as u32;
+            find(&database, table, slot);
+            times.push(start.elapsed().as_secs_f64() * 1e3);
+        }
+        times.sort_by(f64::total_cmp);
+        println!("{what}: {:.0} ms ({:.0} to {:.0})", times[OPENS / 2], times[0], times[OPENS - 1]);
+    };
+    answered("open and find a vector");
+    let database = open().expect("the directory");
+    load(&database, table, rows..rows + rows / 100, vector_row);
+    // As a kill leaves it.
+    drop(database);
+    answered("open after a kill and find a vector");
+}
+
+/// Searches the graph for a row by its own vector.
+fn find(database: &Arc<Database>, table: Oid, slot: u32) {
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    txn.start_statement();
+    let snapshot = txn.snapshot(table).expect("the table");
+    let index = snapshot.vector_index(2, Metric::L2, snapshot.live()).expect("a graph");
+    let view = snapshot.vector_view(2).expect("vectors");
+    let visible_dirty = snapshot.visible_dirty().expect("rows");
+    let request = Request {
+        vectors: &view,
+        query: Query::new(Metric::L2, view.get(slot)),
+        rows: Rows::new(snapshot.live(), snapshot.dirty(), &visible_dirty),
+        finder: Some(&index.finder),
+        tail: &index.tail,
+        k: 10,
+        ef: 100,
+        distances_max: u64::MAX,
+        probes: Probes { first: 1, most: 1 },
+        strategy: None,
+        cancel: &AtomicBool::new(false),
+    };
+    let nearest = search(&request).expect("an answer").hits[0].slot;
+    assert_eq!(nearest, slot, "a row is nearest to itself");
 }
 
 fn create(database: &Arc<Database>) -> Oid {
     let types = [Type::Int8, Type::Text, Type::Float8, Type::Int4, Type::Timestamptz(None), Type::Bool];
-    let columns = types.into_iter().zip(1..).map(|(ty, n)| Column::new(n, &format!("c{n}"), ty));
+    create_table(database, &types)
+}
+
+fn create_vectors(database: &Arc<Database>) -> Oid {
+    create_table(database, &[Type::Int8, Type::Vector(Some(DIMENSIONS as u16))])
+}
+
+fn create_table(database: &Arc<Database>, types: &[Type]) -> Oid {
+    let columns = types.iter().cloned().zip(1..).map(|(ty, n)| Column::new(n, &format!("c{n}"), ty));
     let mut txn = database.begin(Isolation::ReadCommitted);
     let (oid, constraint) = (txn.new_oid(), txn.new_oid());
     let table = Table {
@@ -97,6 +185,14 @@ fn create(database: &Arc<Database>) -> Oid {
     oid
 }
 
+fn vector_row(id: u64) -> Vec<Value> {
+    let element = |n: usize| {
+        let mixed = (id * DIMENSIONS as u64 + n as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        ((mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 40) as f32 / (1 << 24) as f32
+    };
+    vec![Value::Int8(id as i64), Value::Vector((0..DIMENSIONS).map(element).collect())]
+}
+
 fn row(id: u64) -> Vec<Value> {
     let mixed = (id ^ 0x5DEECE66D).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     vec![
@@ -109,11 +205,17 @@ fn row(id: u64) -> Vec<Value> {
     ]
 }
 
-fn load(database: &Arc<Database>, table: Oid, ids: std::ops::Range<u64>) {
-    let mut txn = database.begin(Isolation::ReadCommitted);
-    let rows: Vec<_> = ids.map(row).collect();
-    rows.chunks(4096).for_each(|rows| drop(done(txn.insert(table, rows, OnConflict::Error))));
-    txn.commit().expect("a commit");
+/// Transactions of [`BATCH`] rows.
+fn load(database: &Arc<Database>, table: Oid, ids: Range<u64>, row: impl Fn(u64) -> Vec<Value>) {
+    let mut first = ids.start;
+    while first < ids.end {
+        let end = ids.end.min(first + BATCH);
+        let mut txn = database.begin(Isolation::ReadCommitted);
+        let rows: Vec<_> = (first..end).map(&row).collect();
+        rows.chunks(4096).for_each(|rows| drop(done(txn.insert(table, rows, OnConflict::Error))));
+        txn.commit().expect("a commit");
+        first = end;
+    }
 }
 
 /// Writes every hundredth row again, as it is, another one each turn. Slots are ids here.
