@@ -28,6 +28,7 @@ mod model;
 mod nearest;
 mod relations;
 mod sweep;
+mod threads;
 mod work;
 mod workloads;
 
