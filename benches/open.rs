@@ -7,6 +7,7 @@
 //! Every open is followed by a count of what one text and one range select, which has to be the same each time.
 //!
 //! Then as many vectors of 128 dimensions with an hnsw index: from nothing open to the first row found by its own vector.
+//! A folder that has them already keeps them.
 
 #[path = "common/mod.rs"]
 mod common;
@@ -33,6 +34,8 @@ const ROWS: u64 = 1_000_000;
 const BATCH: u64 = 20_000;
 const OPENS: usize = 3;
 const DIMENSIONS: usize = 128;
+/// Directions in which the vectors mostly lie.
+const LATENT: usize = 16;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
@@ -86,7 +89,31 @@ fn main() {
 /// Opens a directory with vectors and a graph over them, as an orderly close leaves it and as a kill does after one more
 /// row in 100, up to the first answer.
 fn vectors(dir: &Path, rows: u64) {
+    if !dir.exists() {
+        make_vectors(dir, rows);
+    }
     let open = || Database::open(Arc::new(DiskFs), dir, Options { background: false, ..Options::default() });
+    let answered = |what: &str| {
+        let mut times = Vec::new();
+        for turn in 0..OPENS as u64 {
+            let start = Instant::now();
+            let database = open().expect("the directory");
+            let slot = (rows / (OPENS as u64 + 1) * (turn + 1)) as u32;
+            find(&database, slot);
+            times.push(start.elapsed().as_secs_f64() * 1e3);
+        }
+        times.sort_by(f64::total_cmp);
+        println!("{what}: {:.0} ms ({:.0} to {:.0})", times[OPENS / 2], times[0], times[OPENS - 1]);
+    };
+    answered("open and find a vector");
+    let database = open().expect("the directory");
+    load(&database, table_of(&database), rows..rows + rows / 100, vector_row);
+    // As a kill leaves it.
+    drop(database);
+    answered("open after a kill and find a vector");
+}
+
+fn make_vectors(dir: &Path, rows: u64) {
     let database = Database::open(Arc::new(DiskFs), dir, Options::default()).expect("a new directory");
     let start = Instant::now();
     let table = create_vectors(&database);
@@ -109,29 +136,18 @@ fn vectors(dir: &Path, rows: u64) {
     txn.commit().expect("a commit");
     println!("index: {:.1} s", start.elapsed().as_secs_f64());
     database.close().expect("an orderly close");
-    drop(database);
-    let answered = |what: &str| {
-        let mut times = Vec::new();
-        for turn in 0..OPENS as u64 {
-            let start = Instant::now();
-            let database = open().expect("the directory");
-            let slot = (rows / (OPENS as u64 + 1) * (turn + 1)) as u32;
-            find(&database, table, slot);
-            times.push(start.elapsed().as_secs_f64() * 1e3);
-        }
-        times.sort_by(f64::total_cmp);
-        println!("{what}: {:.0} ms ({:.0} to {:.0})", times[OPENS / 2], times[0], times[OPENS - 1]);
-    };
-    answered("open and find a vector");
-    let database = open().expect("the directory");
-    load(&database, table, rows..rows + rows / 100, vector_row);
-    // As a kill leaves it.
-    drop(database);
-    answered("open after a kill and find a vector");
+}
+
+/// The only table.
+fn table_of(database: &Arc<Database>) -> Oid {
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    txn.start_statement();
+    txn.catalog().tables().next().expect("a table").oid
 }
 
 /// Searches the graph for a row by its own vector.
-fn find(database: &Arc<Database>, table: Oid, slot: u32) {
+fn find(database: &Arc<Database>, slot: u32) {
+    let table = table_of(database);
     let mut txn = database.begin(Isolation::ReadCommitted);
     txn.start_statement();
     let snapshot = txn.snapshot(table).expect("the table");
@@ -185,10 +201,16 @@ fn create_table(database: &Arc<Database>, types: &[Type]) -> Oid {
     oid
 }
 
+/// Of few directions, as embeddings are, and some noise.
 fn vector_row(id: u64) -> Vec<Value> {
+    let drawn = |id: u64, n: u64| {
+        let mixed = (id << 8 | n).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        ((mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 40) as f32 / (1 << 24) as f32 - 0.5
+    };
+    let latent: [f32; LATENT] = std::array::from_fn(|n| drawn(id, n as u64));
     let element = |n: usize| {
-        let mixed = (id * DIMENSIONS as u64 + n as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        ((mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 40) as f32 / (1 << 24) as f32
+        let along: f32 = latent.iter().zip(0..).map(|(x, m)| x * drawn(n as u64, 128 + m)).sum();
+        along + 0.05 * drawn(id, (LATENT + n) as u64)
     };
     vec![Value::Int8(id as i64), Value::Vector((0..DIMENSIONS).map(element).collect())]
 }
