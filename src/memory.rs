@@ -1,17 +1,16 @@
 //! One budget for the memory that a server cannot give back at once, and what it is shared among.
 //!
 //! ```text
-//!   budget  1/8  block cache        decoded blocks of sorted tables; the least used go
+//!   budget  1/8  block cache        decoded blocks of sorted tables, their filters and indexes; the least used go
 //!           1/8  memtables          rows not flushed yet; beyond, writers wait, at twice as much for a flush
 //!           1/4  graphs             links and codes; beyond, they lie in files (index/room.rs)
 //!           1/4  queries            sorts, joins and aggregates; beyond, they spill, or end with 53200
-//!           1/4  everything else    metadata indexes, filters and indexes of sorted tables, transactions, sessions,
-//!                                   plans, the program
+//!           1/4  everything else    metadata indexes, transactions, sessions, plans, the program
 //! ```
 //!
 //! Shares are bounds, not reservations. Vectors are in none of them: they are mapped files, whose pages the kernel drops
 //! when it wants the memory, and reads again. What a share cannot bound is the last quarter: metadata indexes take some
-//! 1 to 14 bytes per row and column, filters 1.25 bytes per row and key, and the view `hither.memory` shows how much that is.
+//! 1 to 14 bytes per row and column, and the view `hither.memory` shows how much that is.
 
 use std::path::Path;
 

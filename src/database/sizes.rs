@@ -10,7 +10,7 @@ use crate::log::StorageId;
 /// Bytes in memory, by purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
-    /// Decoded blocks of sorted tables.
+    /// Decoded blocks of sorted tables. They and [`Usage::table_filters`] share one bound.
     pub cache: u64,
     /// Rows that are not flushed yet.
     pub memtables: u64,
@@ -19,8 +19,10 @@ pub struct Usage {
     /// Links and codes in files that the kernel may write out.
     pub graphs_spilled: u64,
     pub metadata: u64,
-    /// Bloom filters and block indexes of sorted tables, all of them as long as their tables are there.
+    /// Bloom filters and block indexes of sorted tables, those that were asked for lately.
     pub table_filters: u64,
+    /// What they may have, of the bound that they share with blocks.
+    pub table_filters_max: u64,
 }
 
 impl Database {
@@ -58,12 +60,13 @@ impl Database {
         let (stats, room) = (self.core.store.stats(), self.core.generations.room());
         let tables = self.core.version.load();
         Usage {
-            cache: stats.cache_bytes as u64,
+            cache: stats.cache_bytes.saturating_sub(stats.table_memory_bytes) as u64,
             memtables: stats.memtable_bytes as u64,
             graphs: room.held(),
             graphs_spilled: room.spilled(),
             metadata: tables.tables.values().map(|table| table.state().metadata.bytes()).sum(),
             table_filters: stats.table_memory_bytes as u64,
+            table_filters_max: stats.table_memory_bytes_max as u64,
         }
     }
 

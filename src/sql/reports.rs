@@ -98,7 +98,7 @@ fn memory(engine: &Engine) -> Vec<ReportRow> {
         row("graphs", usage.graphs, Some(budget.graphs()), false),
         row("graphs in files", usage.graphs_spilled, None, true),
         row("metadata indexes", usage.metadata, None, false),
-        row("filters and indexes of tables", usage.table_filters, None, false),
+        row("filters and indexes of tables", usage.table_filters, Some(usage.table_filters_max), false),
         row("queries", engine.environment.memory_reserved() as u64, Some(budget.queries()), false),
     ];
     if let Some(resident) = Resident::now() {

@@ -234,8 +234,7 @@ impl Shared {
         let Some(tree) = tree else { return Ok(()) };
         for _round in 0..=LEVELS {
             let version = tree.version();
-            let go_on = || self.context.check_stopping();
-            let garbage = compaction::count(&version, self.context.horizon(), go_on)?;
+            let garbage = compaction::count(&self.context, &version, lane)?;
             let cleanings = compaction::plan(&version, &garbage);
             if cleanings.is_empty() {
                 break;

@@ -18,7 +18,7 @@ use super::merge::Merge;
 use super::options::Options;
 use super::recovery;
 use super::slice::Slice;
-use super::sstable::{SEQ_MAX, Table};
+use super::sstable::{Filter, SEQ_MAX, Table};
 use super::version::Version;
 use crate::error::{Error, Result, SqlState};
 use crate::fs::{Fs, Pace, unpaced};
@@ -59,8 +59,7 @@ pub(super) fn check_files(context: &Arc<Context>, id: StorageId, levels: &Levels
                 // The manifest names it, whatever becomes of this object.
                 table.keep(true);
                 report.tables += 1;
-                report.damage.extend(check_table(&table, &mut unpaced).err());
-                report.damage.extend(table.check_filter().err());
+                report.damage.extend(check_table(&table, &mut unpaced).into_iter().filter_map(Result::err));
             }
             Err(error) => report.damage.push(error),
         }
@@ -74,14 +73,16 @@ pub(super) fn check_version(version: &Version, report: &mut Report) {
             report.tables += 1;
             report.entries += table.meta().entries;
             report.bytes += table.meta().bytes;
-            report.damage.extend(check_table(table, &mut unpaced).err());
-            report.damage.extend(table.check_filter().err());
+            report.damage.extend(check_table(table, &mut unpaced).into_iter().filter_map(Result::err));
         }
         if level > 0 {
             report.damage.extend(check_order(tables).err());
         }
     }
-    report.damage.extend(check_ages(version).err());
+    // What it cannot read was told already.
+    let known = |error: &Error| report.damage.iter().any(|told| told.message() == error.message());
+    let ages = check_ages(version).err().filter(|error| !known(error));
+    report.damage.extend(ages);
 }
 
 fn check_order(tables: &[Arc<Table>]) -> Result<()> {
@@ -95,16 +96,23 @@ fn check_order(tables: &[Arc<Table>]) -> Result<()> {
     Ok(())
 }
 
-/// Reads a table's file from end to end, as fast as `pace` lets it; of its filter only what is in memory.
-pub(super) fn check_table(table: &Table, pace: &mut Pace) -> Result<()> {
-    table.check_frame()?;
+/// Reads a table's file from end to end, as fast as `pace` lets it: what is wrong with its rows, and what with a filter that
+/// cannot be read. A sound filter is used again from now on.
+pub(super) fn check_table(table: &Table, pace: &mut Pace) -> [Result<()>; 2] {
+    let filter = table.filter_from_file();
+    [check_rows(table, filter.as_ref().ok(), pace), filter.map(drop)]
+}
+
+fn check_rows(table: &Table, filter: Option<&Filter>, pace: &mut Pace) -> Result<()> {
+    let index = table.index_from_file()?;
     let meta = table.meta();
     let mut last: Option<(Vec<u8>, Seq)> = None;
     let (mut entries, mut deletions, mut older) = (0, 0, 0);
     let (mut seq_min, mut seq_max) = (Seq(u64::MAX), Seq(0));
-    for at in 0..table.blocks() {
-        let (block, first_key, last_key) = table.block_from_file(at)?;
-        pace(table.block_bytes(at))?;
+    for at in 0..index.len() {
+        let place = index.place(at);
+        let block = table.block_from_file(place)?;
+        pace(place.len.into())?;
         for index in 0..block.len() {
             let entry = table.entry(&block, index);
             let after = last.as_ref().is_none_or(|(key, seq)| {
@@ -112,12 +120,12 @@ pub(super) fn check_table(table: &Table, pace: &mut Pace) -> Result<()> {
             });
             if !after || entry.seq.0 > SEQ_MAX {
                 let found = format!("\"{}\" at {}", entry.key.escape_ascii(), entry.seq.0);
-                return Err(table.damaged(at, format_args!("an entry after {last:?}"), found));
+                return Err(table.damaged(place.offset, format_args!("an entry after {last:?}"), found));
             }
-            if !table.may_contain(&entry.key) {
+            if filter.is_some_and(|filter| !filter.may_contain(&entry.key)) {
                 let key = entry.key.escape_ascii().to_string();
                 return Err(table.damaged(
-                    at,
+                    place.offset,
                     format_args!("\"{key}\" in the filter"),
                     "a filter without it",
                 ));
@@ -130,8 +138,8 @@ pub(super) fn check_table(table: &Table, pace: &mut Pace) -> Result<()> {
             last = Some((entry.key.to_vec(), entry.seq));
         }
         let bounds = (block.len() > 0).then(|| (block.key(0), block.key(block.len() - 1)));
-        if bounds != Some((first_key, last_key)) {
-            return Err(table.damaged(at, "the keys the index has", "others"));
+        if bounds != Some((index.first_key(at)?, index.last_key(at))) {
+            return Err(table.damaged(place.offset, "the keys the index has", "others"));
         }
     }
     if table.older_versions().is_some_and(|counted| counted != older) {
@@ -142,7 +150,7 @@ pub(super) fn check_table(table: &Table, pace: &mut Pace) -> Result<()> {
         ));
     }
     let key_max = last.map(|(key, _)| key).unwrap_or_default();
-    let key_min = if table.blocks() > 0 { table.block_from_file(0)?.1.to_vec() } else { Vec::new() };
+    let key_min = if index.len() > 0 { index.first_key(0)?.to_vec() } else { Vec::new() };
     let found = (entries, deletions, seq_min, seq_max, &key_min[..], &key_max[..]);
     let expected =
         (meta.entries, meta.deletions, meta.seq_min, meta.seq_max, &meta.key_min[..], &meta.key_max[..]);

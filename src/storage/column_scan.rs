@@ -20,7 +20,7 @@ use super::memtable::Memtable;
 use super::merge::{MemtableSource, tables_between};
 use super::shape::slot_of;
 use super::slice::Slice;
-use super::sstable::{Columns, DataBlock, Table};
+use super::sstable::{Columns, DataBlock, Index, Table};
 use crate::error::{Error, Result};
 use crate::log::Seq;
 
@@ -56,7 +56,8 @@ enum Part {
 struct Level {
     /// Last first.
     tables: Vec<Arc<Table>>,
-    table: Option<Arc<Table>>,
+    /// With its index, which is held while the scan is in it.
+    table: Option<(Arc<Table>, Index)>,
     next_block: usize,
     block: Option<DataBlock>,
     at: usize,
@@ -132,7 +133,7 @@ impl ColumnScan {
             // An older version.
         } else if bound.is_none_or(|bound| slot < bound)
             && let Part::Level(level) = &mut cursor.part
-            && let Level { table: Some(table), block: Some(DataBlock::Columns(block)), at, .. } = level
+            && let Level { table: Some((table, _)), block: Some(DataBlock::Columns(block)), at, .. } = level
         {
             let snapshot = table.stored_seq(self.snapshot);
             let end = bound.map_or(block.count(), |bound| block.before(bound));
@@ -247,7 +248,7 @@ impl Level {
     }
 
     fn head(&self, prefix: u8) -> Result<Option<(u32, Seq)>> {
-        let (Some(block), Some(table)) = (&self.block, &self.table) else { return Ok(None) };
+        let (Some(block), Some((table, _))) = (&self.block, &self.table) else { return Ok(None) };
         let (slot, seq) = match block {
             DataBlock::Columns(block) if block.prefix() == prefix => {
                 (block.slot(self.at), block.seq(self.at))
@@ -265,8 +266,10 @@ impl Level {
     fn load(&mut self, prefix: u8) -> Result<bool> {
         self.block = None;
         loop {
-            if let Some(table) = self.table.as_ref().filter(|table| self.next_block < table.blocks()) {
-                let block = table.block(self.next_block, true)?;
+            if let Some((table, index)) = &self.table
+                && self.next_block < index.len()
+            {
+                let block = table.block(index.place(self.next_block), true)?;
                 // Of the first one the part before the rows is left out.
                 self.at = block.seek(&[prefix], Seq(u64::MAX));
                 self.block = Some(block);
@@ -274,8 +277,9 @@ impl Level {
                 return Ok(true);
             }
             let Some(table) = self.tables.pop() else { return Ok(false) };
-            self.next_block = table.seek(&[prefix], Seq(u64::MAX));
-            self.table = Some(table);
+            let index = table.index(true)?;
+            self.next_block = index.seek(&[prefix], Seq(u64::MAX));
+            self.table = Some((table, index));
         }
     }
 }

@@ -69,8 +69,7 @@ pub fn check_copies(
         for meta in levels.iter().flatten().filter(|meta| numbers.contains(&meta.number)) {
             let table = Table::open(&context, *id, meta.clone())?;
             table.keep(true);
-            check_table(&table, pace)?;
-            table.check_filter()?;
+            check_table(&table, pace).into_iter().collect::<Result<()>>()?;
         }
     }
     Ok(())

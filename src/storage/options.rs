@@ -20,7 +20,7 @@ pub struct Options {
     /// What flushes and merges of the background write per second each while nothing is behind; more when it is
     /// (`limiter.rs`). 0: no bound.
     pub background_bytes_per_second: u64,
-    /// Decoded blocks kept in memory.
+    /// Decoded blocks, and indexes and filters of tables, kept in memory.
     pub cache_bytes_max: usize,
     /// Decoded size at which a data block is closed: large enough to deflate well, small enough to inflate
     /// in some 50 us.

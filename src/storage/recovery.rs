@@ -1,9 +1,9 @@
 //! Opening a store: the state of its last checkpoint, and nothing else on disk.
 //!
 //! 1. Read the manifest that CURRENT names (`manifest.rs`), or begin one.
-//! 2. Open every table it names: length, footer, index, filter and properties must be what they were. A tree whose
-//!    tables are not all so is damaged: nobody reads or writes it, and its files and what the manifest says of them
-//!    stay until it is dropped. The others are opened.
+//! 2. Open every table it names: length, footer and properties must be what they were. A tree whose tables are not all
+//!    so is damaged: nobody reads or writes it, and its files and what the manifest says of them stay until it is
+//!    dropped. The others are opened. Index, filter and blocks are held against their checksums when they are read.
 //! 3. Remove tables it does not name: a crash left them between being written and being listed, or between
 //!    being unlisted and being removed.
 //!

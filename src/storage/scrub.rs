@@ -44,8 +44,7 @@ impl Store {
         let mut done = Scrubbed::default();
         let Some(tree) = self.tree(id) else { return Ok(done) };
         for table in tree.all_tables() {
-            let rows = check_table(&table, pace);
-            let filter = table.check_filter();
+            let [rows, filter] = check_table(&table, pace);
             done.files += 1;
             done.bytes += table.meta().bytes;
             let parts = [(Part::Rows, rows), (Part::Filter(table.meta().number), filter)];

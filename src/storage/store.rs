@@ -67,8 +67,10 @@ pub struct Stats {
     /// compacted.
     pub pending_table_count: usize,
     pub pending_table_bytes: u64,
-    /// Indexes and filters of open tables.
+    /// Indexes and filters of open tables, as far as they are in memory, and how many there may be.
     pub table_memory_bytes: usize,
+    pub table_memory_bytes_max: usize,
+    /// What the block cache has: blocks, and those.
     pub cache_bytes: usize,
     pub cache_hits: u64,
     pub cache_misses: u64,
@@ -249,6 +251,7 @@ impl Store {
         let (cache_hits, cache_misses) = context.cache.counts();
         let mut stats =
             Stats { cache_bytes: context.cache.bytes(), cache_hits, cache_misses, ..Stats::default() };
+        stats.table_memory_bytes_max = context.cache.guide_bytes_max();
         let traffic = &context.traffic;
         stats.arrived_bytes = traffic.arrived_bytes.load(Relaxed);
         stats.merged_bytes = traffic.merged_bytes.load(Relaxed);

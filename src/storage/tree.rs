@@ -399,7 +399,7 @@ impl Tree {
     fn write_memtable(&self, memtable: Arc<Memtable>, lane: Option<Lane>) -> Result<Arc<[Arc<Table>]>> {
         let all = MemtableSource::new(memtable.clone(), Bound::Unbounded);
         let merge = Merge::new(vec![Source::Memtable(all)]);
-        let mut kept = Retain::new(merge, self.context.horizon(), |_| false);
+        let mut kept = Retain::new(merge, self.context.horizon(), |_| Ok(false));
         let packing = |first_key: &[u8]| self.packing(&memtable, first_key);
         let mut writer = Writer::with_packing(self.context.clone(), self.id, packing).paced(lane);
         while let Some(entry) = kept.next()? {

@@ -23,9 +23,11 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::policy::{Choice, How, TableShape, bring_down, level0_groups};
-use super::worker::{Trim, nothing_below, shape};
+use super::worker::{Asked, Mode, Trim, shape, table_of};
 use crate::error::Result;
 use crate::log::Seq;
+use crate::storage::context::Context;
+use crate::storage::limiter::Lane;
 use crate::storage::merge::{DecidedKey, LevelSource, Merge, Source};
 use crate::storage::sstable::Table;
 use crate::storage::version::Version;
@@ -48,8 +50,9 @@ pub enum Cleaning {
     Trim(Trim),
 }
 
-/// Finds the garbage of a tree. `go_on` may end it.
-pub fn count(version: &Version, horizon: Seq, go_on: impl Fn() -> Result<()>) -> Result<Garbage> {
+/// Finds the garbage of a tree. Filters are read at the lane's rate. 57P01 when the store is closing.
+pub fn count(context: &Context, version: &Version, lane: Option<Lane>) -> Result<Garbage> {
+    let horizon = context.horizon();
     let mut garbage = Garbage::new();
     let Some(lowest) = version.levels.iter().rposition(|tables| !tables.is_empty()) else {
         return Ok(garbage);
@@ -65,12 +68,12 @@ pub fn count(version: &Version, horizon: Seq, go_on: impl Fn() -> Result<()>) ->
         Source::Level(LevelSource::new(tables, Bound::Unbounded, Bound::Unbounded, false))
     };
     let mut merge = Merge::new(parts.iter().map(|(_, tables)| whole(tables)).collect());
-    let mut decided = DecidedKey::default();
+    let (mut decided, mut asked) = (DecidedKey::default(), Asked::new(context, version, lane, Mode::AtOnce));
     let mut entries = 0u64;
     while merge.advance_each()? {
         entries += 1;
         if entries.is_multiple_of(ENTRIES_BETWEEN_CHECKS) {
-            go_on()?;
+            context.check_stopping()?;
         }
         let (Some(rank), Some(entry)) = (merge.rank(), merge.entry()) else { break };
         if entry.seq > horizon {
@@ -78,11 +81,13 @@ pub fn count(version: &Version, horizon: Seq, go_on: impl Fn() -> Result<()>) ->
         }
         let (level, tables) = parts[rank];
         let is_newest = decided.is_new(entry.key);
-        if is_newest && let Some(below) = table_of(&version.levels[lowest], entry.key).filter(|_| lowest > 0)
+        if is_newest
+            && lowest > 0
+            && let Some(below) = asked.perhaps_in(lowest, entry.key)?
         {
-            *garbage.entry(below.meta().number).or_default() += u64::from(below.may_contain(entry.key));
+            *garbage.entry(below.meta().number).or_default() += 1;
         }
-        if (!is_newest || entry.value.is_none() && nothing_below(version, level, entry.key))
+        if (!is_newest || entry.value.is_none() && asked.nothing_below(level, entry.key)?)
             && let Some(own) = table_of(tables, entry.key)
         {
             *garbage.entry(own.meta().number).or_default() += 1;
@@ -163,10 +168,4 @@ fn older_versions(table: &Table, horizon: Seq) -> u64 {
         None if meta.seq_min == meta.seq_max => 0,
         None => meta.entries,
     }
-}
-
-/// The one of disjoint tables that a key would be in.
-fn table_of<'a>(tables: &'a [Arc<Table>], key: &[u8]) -> Option<&'a Arc<Table>> {
-    let at = tables.partition_point(|table| &table.meta().key_max[..] < key);
-    tables.get(at).filter(|table| &table.meta().key_min[..] <= key)
 }

@@ -17,7 +17,7 @@ pub struct Retain<B> {
     decided: DecidedKey,
 }
 
-impl<B: FnMut(&[u8]) -> bool> Retain<B> {
+impl<B: FnMut(&[u8]) -> Result<bool>> Retain<B> {
     /// `nothing_below(key)`: no part of the tree older than the merged ones can have the key.
     pub fn new(merge: Merge, horizon: Seq, nothing_below: B) -> Retain<B> {
         Retain { merge, horizon, nothing_below, decided: DecidedKey::default() }
@@ -33,7 +33,7 @@ impl<B: FnMut(&[u8]) -> bool> Retain<B> {
             let Some(entry) = self.merge.entry() else { break };
             let needed = entry.seq > self.horizon
                 || self.decided.is_new(entry.key)
-                    && (entry.value.is_some() || !(self.nothing_below)(entry.key));
+                    && (entry.value.is_some() || !(self.nothing_below)(entry.key)?);
             if needed {
                 return Ok(true);
             }

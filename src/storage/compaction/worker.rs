@@ -17,7 +17,7 @@ use crate::storage::context::{Context, Traffic};
 use crate::storage::limiter::Lane;
 use crate::storage::manifest::{Edit, LEVELS};
 use crate::storage::merge::{LevelSource, Merge, Source};
-use crate::storage::sstable::{Table, Writer};
+use crate::storage::sstable::{Filter, Table, Writer};
 use crate::storage::version::Version;
 
 /// How many entries are merged between two looks at whether the store is closing.
@@ -75,7 +75,8 @@ pub fn run(
         return Ok(Job { added: removed.clone(), level: choice.into, removed });
     }
     let merge = Merge::new(chosen.sources(false));
-    let mut kept = Retain::new(merge, context.horizon(), |key| nothing_below(version, choice.into, key));
+    let mut asked = Asked::new(context, version, lane, Mode::WhenWorth);
+    let mut kept = Retain::new(merge, context.horizon(), |key| asked.nothing_below(choice.into, key));
     let mut writer = Writer::new(context.clone(), id).paced(lane);
     let mut entries = 0u32;
     while let Some(entry) = kept.next()? {
@@ -136,7 +137,8 @@ fn trim_run(
     sources.extend(version.levels[1..level].iter().map(|tables| between(tables)));
     let own = sources.len();
     sources.push(between(run));
-    let below = |key: &[u8]| nothing_below(version, level, key);
+    let mut asked = Asked::new(context, version, lane, Mode::AtOnce);
+    let below = |key: &[u8]| asked.nothing_below(level, key);
     let mut kept = Retain::new(Merge::new(sources), context.horizon(), below);
     let mut writer = Writer::new(context.clone(), id).paced(lane);
     let mut entries = 0u32;
@@ -153,11 +155,141 @@ fn trim_run(
     writer.finish()
 }
 
-/// Whether no level below this one has a key, as far as ranges and filters tell.
-pub fn nothing_below(version: &Version, level: usize, key: &[u8]) -> bool {
-    (level + 1..LEVELS).all(|below| {
-        let tables = &version.levels[below];
-        let at = tables.partition_point(|table| &table.meta().key_max[..] < key);
-        tables.get(at).is_none_or(|table| key < &table.meta().key_min[..] || !table.may_contain(key))
-    })
+/// What levels may have, asked about keys in order. Where the cache lacks the filter of a table it is read from the file at
+/// the lane's rate, and held for the level until the next table is asked, so that none is read twice.
+pub struct Asked<'a> {
+    context: &'a Context,
+    version: &'a Version,
+    lane: Option<Lane>,
+    mode: Mode,
+    held: [Option<Held>; LEVELS],
+}
+
+/// When a filter is read that the cache lacks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// With the first question. Who counts garbage and who removes what was counted have to know: what a "perhaps" keeps
+    /// would be counted again.
+    AtOnce,
+    /// Once the table was asked about as many keys as the filter has bytes of blocks; until then the answer is "perhaps",
+    /// which is always right: a deletion that could go sinks with the merge instead. So deletions far from each other, one
+    /// for each table below, read nothing, and a filter is read for a number of them, not for each.
+    WhenWorth,
+}
+
+/// The table that a level was asked about last.
+struct Held {
+    number: u64,
+    filter: Option<Filter>,
+    questions: usize,
+    /// Whether the file was asked: a damaged filter is asked for once.
+    was_read: bool,
+}
+
+impl<'a> Asked<'a> {
+    pub fn new(context: &'a Context, version: &'a Version, lane: Option<Lane>, mode: Mode) -> Asked<'a> {
+        Asked { context, version, lane, mode, held: Default::default() }
+    }
+
+    /// Whether no level below this one has a key, as far as ranges and filters tell.
+    pub fn nothing_below(&mut self, level: usize, key: &[u8]) -> Result<bool> {
+        for below in level + 1..LEVELS {
+            if self.perhaps_in(below, key)?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The table of a level from 1 on that may have a key. 57P01 when the store is closing.
+    pub fn perhaps_in(&mut self, level: usize, key: &[u8]) -> Result<Option<&'a Arc<Table>>> {
+        let Some(table) = table_of(&self.version.levels[level], key) else { return Ok(None) };
+        let number = table.meta().number;
+        let held = match &mut self.held[level] {
+            Some(held) if held.number == number => held,
+            held => {
+                held.insert(Held { number, filter: table.cached_filter(), questions: 0, was_read: false })
+            }
+        };
+        held.questions += 1;
+        let is_worth = || {
+            let worth = held.questions.saturating_mul(self.context.options.block_bytes);
+            self.mode == Mode::AtOnce || worth > table.filter_bytes()
+        };
+        if held.filter.is_none() && !held.was_read && is_worth() {
+            held.filter = table.read_filter();
+            held.was_read = true;
+            if let Some(lane) = self.lane {
+                self.context.limiter.pace(self.context, lane, table.filter_bytes() as u64)?;
+            }
+        }
+        Ok(held.filter.as_ref().is_none_or(|filter| filter.may_contain(key)).then_some(table))
+    }
+}
+
+/// The one of disjoint tables that a key would be in.
+pub fn table_of<'a>(tables: &'a [Arc<Table>], key: &[u8]) -> Option<&'a Arc<Table>> {
+    let at = tables.partition_point(|table| &table.meta().key_max[..] < key);
+    tables.get(at).filter(|table| &table.meta().key_min[..] <= key)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::fs::faulty::Op;
+    use crate::fs::{FaultyFs, MemoryFs};
+    use crate::log::{Position, Seq};
+    use crate::storage::{Checkpoint, Options, Store};
+
+    fn key(number: u32) -> [u8; 4] {
+        number.to_be_bytes()
+    }
+
+    /// Counted in reads of files: nobody else reads meanwhile, and the cache has room for nothing.
+    #[test]
+    fn a_filter_is_read_for_several_questions_or_for_who_has_to_know() {
+        let (fs, faults) = FaultyFs::new(MemoryFs::new());
+        faults.within(".sst");
+        let options = Options { cache_bytes_max: 0, table_bytes_max: 16 << 10, ..Options::tiny() };
+        let store = Store::open(fs, Path::new("data"), options.clone()).unwrap();
+        let tree = store.create_tree(StorageId(7));
+        // Odd numbers are there.
+        let keys: Vec<_> = (0..10_000).map(|number| key(2 * number + 1)).collect();
+        tree.write(Seq(1), keys.iter().map(|key| (&key[..], Some(&key[..])))).unwrap();
+        store.checkpoint(Checkpoint { position: Position(2), extras: Vec::new() }).unwrap();
+        store.compact(StorageId(7)).unwrap();
+        let version = tree.version();
+        let tables = &version.levels[1];
+        assert!(tables.len() > 3, "{} tables", tables.len());
+        let worth = |table: &Table| table.filter_bytes() / options.block_bytes + 1;
+        assert!(tables[..3].iter().all(|table| worth(table) > 3), "filters of several blocks");
+        let first = |table: &Table| u32::from_be_bytes(table.meta().key_min[..].try_into().unwrap());
+        let reads = |asked: &mut Asked, numbers: &mut dyn Iterator<Item = u32>| {
+            let before = faults.count(Op::READ);
+            let found: Vec<bool> =
+                numbers.map(|number| !asked.nothing_below(0, &key(number)).unwrap()).collect();
+            (faults.count(Op::READ) - before, found)
+        };
+        let ask = |mode| Asked::new(&store.shared.context, &version, None, mode);
+        let mut asked = ask(Mode::WhenWorth);
+        for table in &tables[..3] {
+            let (first, worth) = (first(table), worth(table) as u32);
+            let absent = reads(&mut asked, &mut (1..worth).map(|at| first + 2 * at - 1));
+            assert_eq!(absent, (0, vec![true; worth as usize - 1]), "nobody looked");
+            let (read, found) = reads(&mut asked, &mut (worth..worth + 100).map(|at| first + 2 * at - 1));
+            assert_eq!(read, 1);
+            assert!(found.iter().filter(|is_perhaps| **is_perhaps).count() < 20, "{found:?}");
+            assert_eq!(reads(&mut asked, &mut (1..100).map(|at| first + 2 * at)), (0, vec![true; 99]));
+        }
+        let mut asked = ask(Mode::AtOnce);
+        for table in &tables[..3] {
+            let (read, found) = reads(&mut asked, &mut (1..100).map(|at| first(table) + 2 * at - 1));
+            assert_eq!(read, 1);
+            assert!(found.iter().filter(|is_perhaps| **is_perhaps).count() < 20, "{found:?}");
+        }
+        let beyond = reads(&mut asked, &mut [0, 20_002].into_iter());
+        assert_eq!(beyond, (0, vec![false; 2]), "in no table's range");
+    }
 }

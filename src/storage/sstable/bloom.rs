@@ -41,10 +41,15 @@ impl<B: AsRef<[u8]>> Bloom<B> {
     }
 }
 
+/// Bytes of the filter of so many keys.
+pub fn bytes_of(keys: u64) -> usize {
+    (keys as usize * BITS_PER_KEY).div_ceil(LINE_BYTES * 8) * LINE_BYTES
+}
+
 /// The filter of these hashes.
 pub fn build(hashes: &[u64]) -> Vec<u8> {
-    let lines = (hashes.len() * BITS_PER_KEY).div_ceil(LINE_BYTES * 8);
-    let mut bytes = vec![0; lines * LINE_BYTES];
+    let mut bytes = vec![0; bytes_of(hashes.len() as u64)];
+    let lines = bytes.len() / LINE_BYTES;
     for &hash in hashes {
         let Some(line) = line(hash, lines) else { break };
         for bit in probes(hash) {

@@ -135,7 +135,7 @@ pub fn read_one_of(
     })
 }
 
-/// Data blocks have less; indexes and filters of large tables are read once.
+/// Data blocks have less; indexes and filters of large tables are read seldom.
 const FRAME_BYTES_KEPT: usize = 64 << 10;
 
 /// What a thread reads frames with.

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use super::block::Block;
+use super::index::Index;
 use super::reader::Table;
 use crate::error::Result;
 use crate::log::Seq;
 use crate::storage::memtable::{Entry, EntryRef};
 use crate::storage::slice::Slice;
 
-/// Entries of a table in order, from a place on. Holds the table and one block.
+/// Entries of a table in order, from a place on. Holds the table, its index and one block.
 pub struct TableIter {
     table: Arc<Table>,
+    /// From the first step on.
+    index: Option<Index>,
     cache: bool,
     /// The block being read.
     block: Option<Block>,
@@ -22,17 +25,18 @@ pub struct TableIter {
 }
 
 impl TableIter {
-    /// Before the first entry. `cache` says whether blocks it reads are kept in the cache.
+    /// Before the first entry. `cache` says whether index and blocks that it reads are kept in the cache.
     pub fn new(table: Arc<Table>, cache: bool) -> TableIter {
-        TableIter { table, cache, block: None, next: 0, next_block: 0 }
+        TableIter { table, index: None, cache, block: None, next: 0, next_block: 0 }
     }
 
     /// Before the first version of the first key at or after `key`; `after` leaves `key` itself out.
     pub fn seek(table: Arc<Table>, cache: bool, key: &[u8], after: bool) -> Result<TableIter> {
         // Version 0 is the last a key can have, so that only it can stand between it and the next key.
         let seq = if after { Seq(0) } else { Seq(u64::MAX) };
-        let at = table.seek(key, seq);
-        let mut iter = TableIter { table, cache, block: None, next: 0, next_block: at };
+        let index = table.index(cache)?;
+        let at = index.seek(key, seq);
+        let mut iter = TableIter { table, index: Some(index), cache, block: None, next: 0, next_block: at };
         if iter.load()?
             && let Some(block) = &iter.block
         {
@@ -78,10 +82,14 @@ impl TableIter {
     fn load(&mut self) -> Result<bool> {
         self.block = None;
         self.next = 0;
-        if self.next_block >= self.table.blocks() {
+        let index = match &self.index {
+            Some(index) => index,
+            None => self.index.insert(self.table.index(self.cache)?),
+        };
+        if self.next_block >= index.len() {
             return Ok(false);
         }
-        self.block = Some(self.table.entries(self.next_block, self.cache)?);
+        self.block = Some(self.table.entries(index.place(self.next_block), self.cache)?);
         self.next_block += 1;
         Ok(true)
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::builder::Builder;
-use super::footer::{TableMeta, TableName, folder};
+use super::footer::{TableName, folder, path_of};
 use super::frame::Packing;
 use super::reader::Table;
 use crate::error::Result;
@@ -27,7 +27,8 @@ pub struct Writer<'a> {
     packing: Box<PackingOf<'a>>,
     lane: Option<Lane>,
     current: Option<Builder>,
-    finished: Vec<TableMeta>,
+    /// Removed with this, before somebody keeps them.
+    finished: Vec<Arc<Table>>,
 }
 
 impl<'a> Writer<'a> {
@@ -77,13 +78,7 @@ impl<'a> Writer<'a> {
             return Ok(Vec::new());
         }
         self.context.fs.sync_dir(&self.folder())?;
-        let metas = std::mem::take(&mut self.finished);
-        let opened: Result<Vec<_>> = metas
-            .iter()
-            .map(|meta| Table::open(&self.context, self.storage, meta.clone()).map(Arc::new))
-            .collect();
-        self.finished = if opened.is_err() { metas } else { Vec::new() };
-        opened
+        Ok(self.finished)
     }
 
     fn cut_before(&mut self, key: &[u8]) -> Result<bool> {
@@ -102,22 +97,16 @@ impl<'a> Writer<'a> {
 
     fn close(&mut self) -> Result<()> {
         if let Some(builder) = self.current.take() {
-            self.finished.push(builder.finish()?);
+            let meta = builder.finish()?;
+            let path = path_of(&self.context.dir, self.storage, meta.number);
+            let table = Table::open(&self.context, self.storage, meta);
+            let table = table.inspect_err(|_| self.context.remove_file(&path))?;
+            self.finished.push(Arc::new(table));
         }
         Ok(())
     }
 
     fn folder(&self) -> PathBuf {
         folder(&self.context.dir, self.storage)
-    }
-}
-
-impl Drop for Writer<'_> {
-    /// Files finished before a later step failed belong to nobody.
-    fn drop(&mut self) {
-        for meta in &self.finished {
-            let name = TableName { storage: self.storage, number: meta.number };
-            self.context.remove_file(&name.path(&self.context.dir));
-        }
     }
 }

@@ -48,6 +48,7 @@ fn a_crash_at_any_operation_leaves_the_last_checkpoint() {
                 let mut again = match &world {
                     Some(world) => World {
                         fs: after.clone(),
+                        options: world.options.clone(),
                         store: world.store.clone(),
                         random: world.random.clone(),
                         model: world.model.clone(),

@@ -67,7 +67,7 @@ fn damaged(memory: &MemoryFs, path: &Path, at: u64, change: u8) -> Arc<dyn Fs> {
     copy
 }
 
-fn flip(fs: &Arc<dyn Fs>, path: &Path, at: u64, change: u8) {
+pub fn flip(fs: &Arc<dyn Fs>, path: &Path, at: u64, change: u8) {
     let file = fs.open(path, OpenMode::ReadWrite).unwrap();
     let mut byte = [0];
     file.read_exact_at(&mut byte, at).unwrap();

@@ -5,6 +5,7 @@
 //! - `clean.rs`: a vacuum writes in proportion to what it frees;
 //! - `crash.rs`: so it does when the machine stops, or a call fails, at any operation on files;
 //! - `damage.rs`: any changed byte in a table or manifest gives an error or the right answer;
+//! - `guides.rs`: indexes and filters of tables stay within the cache's budget, and are read again when they have to be;
 //! - `packing.rs`: tables are deflated unless they are merged soon;
 //! - `stalls.rs`: who writes more than is flushed waits or is refused, and nobody else;
 //! - `threads.rs`: readers see whole batches while the background threads flush and compact.
@@ -12,6 +13,7 @@
 mod clean;
 mod crash;
 mod damage;
+mod guides;
 mod model;
 mod packing;
 mod stalls;
@@ -85,7 +87,11 @@ impl Model {
 
 /// With a damaged tree it fails, which a database makes the best of.
 fn open(fs: &Arc<dyn Fs>) -> Result<Store> {
-    let store = Store::open(fs.clone(), Path::new("data"), Options::tiny())?;
+    open_with(fs, Options::tiny())
+}
+
+fn open_with(fs: &Arc<dyn Fs>, options: Options) -> Result<Store> {
+    let store = Store::open(fs.clone(), Path::new("data"), options)?;
     store.tree_ids().into_iter().find_map(|id| store.damage(id)).map_or(Ok(store), Err)
 }
 
@@ -178,6 +184,7 @@ fn rows(tree: &Tree, snapshot: Seq, wanted: usize) -> Result<Vec<(Vec<u8>, Vec<u
 /// A store, its twin, and the log that a restart replays.
 struct World {
     fs: Arc<dyn Fs>,
+    options: Options,
     store: Store,
     random: Random,
     model: Model,
@@ -191,10 +198,15 @@ struct World {
 
 impl World {
     fn new(fs: Arc<dyn Fs>, seed: u64) -> Result<World> {
-        let store = open(&fs)?;
+        World::with(fs, seed, Options::tiny())
+    }
+
+    fn with(fs: Arc<dyn Fs>, seed: u64, options: Options) -> Result<World> {
+        let store = open_with(&fs, options.clone())?;
         tree_of(&store);
         Ok(World {
             fs,
+            options,
             store,
             random: Random(seed),
             model: Model::default(),
@@ -320,7 +332,7 @@ impl World {
     /// there.
     fn reopen(&mut self, fs: Arc<dyn Fs>) -> Result<()> {
         self.fs = fs;
-        self.store = open(&self.fs)?;
+        self.store = open_with(&self.fs, self.options.clone())?;
         let position = self.store.checkpoint_position();
         let found = self.candidates.iter().find(|(candidate, _)| *candidate == position).cloned();
         let (_, model) = found.unwrap_or_else(|| panic!("{position:?} is not {:?}", self.candidates));

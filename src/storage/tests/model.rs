@@ -3,11 +3,15 @@
 use super::*;
 use crate::fs::MemoryFs;
 
-fn run(seed: u64, steps: u64) {
+fn run(seed: u64, steps: u64, options: Options) {
     let fs: Arc<dyn Fs> = Arc::new(MemoryFs::new());
-    let mut world = World::new(fs.clone(), seed).unwrap();
+    let cache_bytes_max = options.cache_bytes_max;
+    let mut world = World::with(fs.clone(), seed, options).unwrap();
     for step in 0..steps {
         world.step().unwrap_or_else(|error| panic!("seed {seed}, step {step}: {error}"));
+        let stats = world.store.stats();
+        assert!(stats.cache_bytes <= cache_bytes_max, "seed {seed}, step {step}: {stats:?}");
+        assert!(stats.table_memory_bytes <= stats.cache_bytes, "seed {seed}, step {step}: {stats:?}");
         if step % 97 == 96 {
             world.close();
             world.reopen(fs.clone()).unwrap_or_else(|error| panic!("seed {seed}, step {step}: {error}"));
@@ -20,7 +24,18 @@ fn run(seed: u64, steps: u64) {
 #[test]
 fn a_store_is_a_map_with_versions() {
     for seed in seeds(0..12) {
-        run(seed, 400);
+        run(seed, 400, Options::tiny());
+    }
+}
+
+/// Of no cache at all, of one that has room for a block or two, and of one in which the indexes and filters of some
+/// tables drive out each other.
+#[test]
+fn it_is_one_with_any_cache() {
+    for cache_bytes_max in [0, 4 << 10, 12 << 10] {
+        for seed in seeds(20..23) {
+            run(seed, 300, Options { cache_bytes_max, ..Options::tiny() });
+        }
     }
 }
 
