@@ -10,8 +10,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::runtime_env::RuntimeEnv;
@@ -105,12 +105,17 @@ where
 
 /// Bytes of a batch's rows, not of what they are cut from.
 pub fn bytes_of(batch: &RecordBatch) -> usize {
-    let bytes = |column: &ArrayRef| column.to_data().get_slice_memory_size();
-    batch
-        .columns()
-        .iter()
-        .map(|column| bytes(column).unwrap_or_else(|_| column.get_array_memory_size()))
-        .sum()
+    let bytes = |column: &ArrayRef| {
+        // Arrow counts the views alone.
+        let viewed: usize = match column.data_type() {
+            DataType::Utf8View => column.as_string_view().iter().flatten().map(str::len).sum(),
+            DataType::BinaryView => column.as_binary_view().iter().flatten().map(<[u8]>::len).sum(),
+            _ => 0,
+        };
+        let own = column.to_data().get_slice_memory_size();
+        viewed + own.unwrap_or_else(|_| column.get_array_memory_size())
+    };
+    batch.columns().iter().map(bytes).sum()
 }
 
 /// Batches of one query may differ in what they promise.

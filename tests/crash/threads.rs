@@ -327,7 +327,7 @@ impl Drop for Over<'_> {
 
 #[test]
 fn power_fails_while_threads_work() {
-    let images = if is_full() { 5_000 } else { 40 };
+    let images = if is_full() { 1_000 } else { 40 };
     let memory = MemoryFs::new();
     let fs: Arc<dyn Fs> = Arc::new(memory.clone());
     let db = Database::open(fs, Path::new(DATA), options()).expect("an empty directory opens");
@@ -367,6 +367,9 @@ fn power_fails_while_threads_work() {
         });
         let mut chance = Chance(7);
         for image in 0..images {
+            if image % 100 == 99 {
+                println!("threads: {image} survivors verified");
+            }
             std::thread::sleep(Duration::from_micros(chance.below(4_000)));
             // All that was not synced is lost, or kept, or some of it.
             let seed = if image < 2 { image } else { chance.below(u64::MAX) };
