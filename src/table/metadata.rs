@@ -46,6 +46,11 @@ enum Place {
     Inverted(usize),
 }
 
+/// Cells decoded at a time while indexes are built.
+const CELLS_MAX: usize = 1 << 12;
+/// Nor more bytes of texts than this.
+const CELL_BYTES_MAX: usize = 1 << 20;
+
 /// Cells of row versions, decoded before the indexes are touched.
 pub struct Cells {
     /// What has an index, and the positions of the columns in the row.
@@ -53,6 +58,8 @@ pub struct Cells {
     slots: Vec<u32>,
     /// Per slot, a value per entry.
     values: Vec<Value>,
+    /// Of texts among them, which may be whole documents.
+    bytes: usize,
 }
 
 impl Metadata {
@@ -155,7 +162,7 @@ impl Metadata {
         let columns = columns.map(|(place, entry)| (Place::Column(place), entry.position));
         let inverted = self.inverted.iter().enumerate();
         let inverted = inverted.map(|(place, inverted)| (Place::Inverted(place), inverted.position));
-        Cells { indexed: columns.chain(inverted).collect(), slots: Vec::new(), values: Vec::new() }
+        Cells { indexed: columns.chain(inverted).collect(), slots: Vec::new(), values: Vec::new(), bytes: 0 }
     }
 
     /// Takes in new versions and deaths.
@@ -298,13 +305,17 @@ impl Cells {
     pub fn add(&mut self, slot: u32, row: &RowReader) -> Result<()> {
         self.slots.push(slot);
         for &(_, position) in &self.indexed {
-            self.values.push(row.value(position)?);
+            let value = row.value(position)?;
+            if let Value::Text(text) = &value {
+                self.bytes += text.len();
+            }
+            self.values.push(value);
         }
         Ok(())
     }
 
-    /// Cells held.
-    pub fn len(&self) -> usize {
-        self.values.len()
+    /// Whether they are to be taken in before more are added.
+    pub fn are_many(&self) -> bool {
+        self.values.len() >= CELLS_MAX || self.bytes >= CELL_BYTES_MAX
     }
 }

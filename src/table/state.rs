@@ -128,9 +128,6 @@ struct Delta {
     died: RoaringBitmap,
 }
 
-/// Cells decoded at a time while indexes are built.
-const CELLS_MAX: usize = 1 << 12;
-
 /// Changing this many slots in a copy of the state keeps readers from waiting; below it, changing in place is cheaper.
 const IN_PLACE_MAX: u64 = 256;
 
@@ -624,7 +621,7 @@ fn bulk_metadata(state: &State, overlay: &Arc<Overlay>, delta: &Delta) -> Result
         if let (slot, Some(row)) = row? {
             cells.add(slot, &state.layout.read(&row)?)?;
         }
-        if cells.len() >= CELLS_MAX {
+        if cells.are_many() {
             metadata.change(&std::mem::replace(&mut cells, metadata.cells()), &none);
         }
     }

@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 
 use roaring::RoaringBitmap;
 
-use super::{CELLS_MAX, State, Table};
+use super::{State, Table};
 use crate::error::{Error, Result};
 use crate::index::bitmap::ColumnIndex;
 use crate::log::Seq;
@@ -145,7 +145,7 @@ impl Gathered<'_> {
 
     fn add(&mut self, slot: u32, row: &RowReader) -> Result<()> {
         self.cells.add(slot, row)?;
-        if self.cells.len() >= CELLS_MAX {
+        if self.cells.are_many() {
             self.flush();
         }
         Ok(())
