@@ -36,9 +36,9 @@ impl Row {
 }
 
 /// Who gathers rows stops at so many bytes of them: offsets of arrays are of 31 bits, and a batch of a statement is in
-/// memory as a whole, several times over when it is changed and written. Rows of up to 2 KiB, as nearly all are, come
-/// 2,048 at a time nevertheless.
-const GATHERED_BYTES: usize = 4 << 20;
+/// memory as a whole, several times over when it is joined, changed and written. Rows of up to half a KiB, as nearly all
+/// are beside their vectors, come 2,048 at a time nevertheless.
+const GATHERED_BYTES: usize = 1 << 20;
 
 /// Rows and their slots.
 #[derive(Clone, Default)]

@@ -236,17 +236,29 @@ fn a_check_says_which_tables_are_affected() {
     }
 }
 
+/// Each read of a run in turn: of a table's filter, its index, its blocks.
 #[test]
 fn a_file_that_the_disk_does_not_give_is_a_finding() {
     let (fs, database, _) = sample();
     drop(database);
-    let (faulty, faults) = FaultyFs::new(fs.crash(1));
-    let database = Database::open(faulty, Path::new("/db"), options()).unwrap();
-    faults.within(".sst");
-    let what = What::Fail(std::io::ErrorKind::Other);
-    faults.arm(Fault { at: 1, on: Op::READ, what });
-    assert_eq!(kinds(&database), [Kind::Rows]);
-    assert!(found(&database).is_empty(), "it was one read that failed");
+    let mut told = Vec::new();
+    for at in 1.. {
+        let (faulty, faults) = FaultyFs::new(fs.crash(1));
+        let database = Database::open(faulty, Path::new("/db"), options()).unwrap();
+        faults.within(".sst");
+        let what = What::Fail(std::io::ErrorKind::Other);
+        faults.arm(Fault { at, on: Op::READ, what });
+        let kinds = kinds(&database);
+        if faults.met() < at {
+            assert!(kinds.is_empty(), "nothing failed: {kinds:?}");
+            break;
+        }
+        assert_eq!(kinds.len(), 1, "read {at}: {kinds:?}");
+        told.extend(kinds);
+        assert!(found(&database).is_empty(), "read {at}: it was one read that failed");
+    }
+    assert!(told.contains(&Kind::Filter) && told.contains(&Kind::Rows), "{told:?}");
+    assert!(told.iter().all(|kind| [Kind::Filter, Kind::Rows].contains(kind)), "{told:?}");
 }
 
 /// Vectors are read as files, so that a place the disk does not give is found before a search meets it in a map.

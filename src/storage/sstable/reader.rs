@@ -6,9 +6,9 @@
 //! - The index has to be there for every read of a block. Whoever walks over the table holds it until they are through.
 //! - The filter only saves reading, so it is never waited for longer than it saves. It is read at once if there is room
 //!   and none has driven it out. One that others would have to go for, or have taken the room of, is read once gets that
-//!   found nothing have asked blocks of as many bytes for want of it: so where filters cannot all be kept, reading them costs no more than the
-//!   blocks did that they would have saved. One that is larger than all that may be kept is not read, and neither is a
-//!   damaged one: blocks answer.
+//!   found nothing have asked blocks of as many bytes for want of it: so where filters cannot all be kept, reading them
+//!   costs no more than the blocks did that they would have saved. One that is larger than all that may be kept is not
+//!   read, and neither is a damaged one: blocks answer.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -108,6 +108,8 @@ impl Table {
     /// The same file as a table whose entries all count as written at `seq`; it takes the file over.
     pub fn ingested(&self, seq: Seq) -> Table {
         self.keep(true);
+        // What its transaction has read of it, once, others may never ask for.
+        self.shared.forget_blocks();
         Table {
             meta: TableMeta { seq_min: seq, seq_max: seq, global_seq: Some(seq), ..self.meta.clone() },
             shared: self.shared.clone(),
@@ -346,14 +348,20 @@ impl Drop for Table {
     }
 }
 
-impl Drop for Shared {
-    /// Lets the cache go of what it has of the file. Where the blocks are the index tells; without it they are left to the
-    /// cache, which evicts what nobody asks for.
-    fn drop(&mut self) {
+impl Shared {
+    /// Lets the cache go of the file's blocks. Where they are the index tells; without it they are left to the cache, which
+    /// evicts what nobody asks for.
+    fn forget_blocks(&self) {
         if let Some(index) = &self.guide.lead().index {
             let offsets = (0..index.len()).map(|at| index.place(at).offset);
             self.context.cache.forget(self.name.number, offsets);
         }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.forget_blocks();
         self.context.cache.forget_guide(&self.guide);
     }
 }
