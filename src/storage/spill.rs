@@ -7,6 +7,7 @@ use super::cells::Row;
 use super::merge::{LevelSource, is_before_end};
 use super::slice::Slice;
 use super::sstable::{Table, bloom_hash};
+use super::version::table_of;
 use crate::error::Result;
 use crate::log::Seq;
 
@@ -20,8 +21,7 @@ pub struct SpilledTable {
 impl SpilledTable {
     /// `None`: the table says nothing about `key`. `Some(None)`: it deletes it.
     pub fn get(&self, key: &[u8]) -> Result<Option<Option<Slice>>> {
-        let at = self.tables.partition_point(|table| &table.meta().key_max[..] < key);
-        let Some(table) = self.tables.get(at) else { return Ok(None) };
+        let Some(table) = table_of(&self.tables, key) else { return Ok(None) };
         Ok(table.get(key, bloom_hash(key), Seq(u64::MAX))?.map(|(_, row)| row.map(Row::into_bytes)))
     }
 

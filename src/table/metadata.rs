@@ -165,6 +165,12 @@ impl Metadata {
         Cells { indexed: columns.chain(inverted).collect(), slots: Vec::new(), values: Vec::new(), bytes: 0 }
     }
 
+    /// To take in many new versions.
+    pub fn taking_in(&mut self) -> TakingIn<'_> {
+        let cells = self.cells();
+        TakingIn { metadata: self, cells }
+    }
+
     /// Takes in new versions and deaths.
     pub fn change(&mut self, cells: &Cells, died: &RoaringBitmap) {
         let width = cells.indexed.len();
@@ -315,7 +321,29 @@ impl Cells {
     }
 
     /// Whether they are to be taken in before more are added.
-    pub fn are_many(&self) -> bool {
+    fn are_many(&self) -> bool {
         self.values.len() >= CELLS_MAX || self.bytes >= CELL_BYTES_MAX
+    }
+}
+
+/// Rows on their way into the indexes, a bounded number at a time.
+pub struct TakingIn<'m> {
+    metadata: &'m mut Metadata,
+    cells: Cells,
+}
+
+impl TakingIn<'_> {
+    pub fn add(&mut self, slot: u32, row: &RowReader) -> Result<()> {
+        self.cells.add(slot, row)?;
+        if self.cells.are_many() {
+            let cells = std::mem::replace(&mut self.cells, self.metadata.cells());
+            self.metadata.change(&cells, &RoaringBitmap::new());
+        }
+        Ok(())
+    }
+
+    /// Takes in the last rows, and deaths.
+    pub fn finish(self, died: &RoaringBitmap) {
+        self.metadata.change(&self.cells, died);
     }
 }

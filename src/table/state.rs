@@ -612,20 +612,16 @@ fn small_cells(state: &State, overlay: &Arc<Overlay>) -> Result<Cells> {
 /// Metadata indexes with many new row versions taken in, a bounded number at a time.
 fn bulk_metadata(state: &State, overlay: &Arc<Overlay>, delta: &Delta) -> Result<Metadata> {
     let mut metadata = state.metadata.clone();
-    let mut cells = metadata.cells();
-    if cells.is_empty() {
+    if metadata.cells().is_empty() {
         return Ok(metadata);
     }
-    let none = RoaringBitmap::new();
+    let mut taking = metadata.taking_in();
     for row in overlay.rows_from(0) {
         if let (slot, Some(row)) = row? {
-            cells.add(slot, &state.layout.read(&row)?)?;
-        }
-        if cells.are_many() {
-            metadata.change(&std::mem::replace(&mut cells, metadata.cells()), &none);
+            taking.add(slot, &state.layout.read(&row)?)?;
         }
     }
-    metadata.change(&cells, &delta.died);
+    taking.finish(&delta.died);
     Ok(metadata)
 }
 

@@ -105,13 +105,17 @@ pub fn primary_key(txn: &Transaction, table: Oid) -> Oid {
     catalog.indexes_of(table).find(|index| index.constraint.is_some()).expect("a primary key").oid
 }
 
-/// The visible row of each id, locked.
-pub fn lock(txn: &mut Transaction, table: Oid, ids: &[i64]) -> Result<Vec<u32>> {
+/// The slot of each id, which a visible row has.
+pub fn slots(txn: &Transaction, table: Oid, ids: &[i64]) -> Result<Vec<u32>> {
     let snapshot = txn.snapshot(table)?;
     let key = primary_key(txn, table);
     let slot = |id: &i64| snapshot.lookup_key(key, &[Value::Int8(*id)]);
-    let slots: Vec<Option<u32>> = ids.iter().map(slot).collect::<Result<_>>()?;
-    let slots: Vec<u32> = slots.into_iter().map(|slot| slot.expect("the key of a visible row")).collect();
+    ids.iter().map(|id| Ok(slot(id)?.expect("the key of a visible row"))).collect()
+}
+
+/// The visible row of each id, locked.
+pub fn lock(txn: &mut Transaction, table: Oid, ids: &[i64]) -> Result<Vec<u32>> {
+    let slots = slots(txn, table, ids)?;
     assert_eq!(now(txn.lock_rows(table, &slots))?, LockOutcome::Locked);
     Ok(slots)
 }
@@ -191,6 +195,14 @@ pub fn create_index(
     column: &ColumnState,
     kind: &str,
 ) -> Result<(String, String)> {
+    let index = new_index(txn, table, column, kind);
+    let created = (index.name.clone(), described(&index));
+    now(txn.create_index(index))?;
+    Ok(created)
+}
+
+/// An index that is to be created.
+pub fn new_index(txn: &mut Transaction, table: &str, column: &ColumnState, kind: &str) -> Index {
     let metric = match column.ty {
         Type::Bit(_) => IndexMetric::Hamming,
         _ => IndexMetric::L2,
@@ -204,7 +216,7 @@ pub fn create_index(
         "ivfflat" => IndexMethod::Ivfflat,
         _ => IndexMethod::Hnsw,
     };
-    let index = Index {
+    Index {
         oid: txn.new_oid(),
         name: index_name(table, column, kind),
         table: oid_of(txn, table),
@@ -214,10 +226,7 @@ pub fn create_index(
         hnsw: (method == IndexMethod::Hnsw).then_some(hnsw),
         ivfflat: (kind == "ivfflat").then_some(IvfflatOptions { metric, lists: 4 }),
         ..Index::default()
-    };
-    let created = (index.name.clone(), described(&index));
-    now(txn.create_index(index))?;
-    Ok(created)
+    }
 }
 
 pub fn index_name(table: &str, column: &ColumnState, kind: &str) -> String {

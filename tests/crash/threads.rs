@@ -19,16 +19,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hither::catalog::{HnswOptions, Index, IndexMethod, IndexMetric, Oid};
+use hither::catalog::Oid;
 use hither::database::{
     AutovacuumOptions, Database, Isolation, LockOutcome, OnConflict, Options, RowUpdate, Stop, Transaction,
 };
 use hither::error::Result;
 use hither::fs::{Fs, MemoryFs};
-use hither::index::quantizer::Quantization;
 use hither::types::{Type, Value};
 
-use crate::client::{self, DATA, Extra, created_columns, oid_of, primary_key};
+use crate::client::{self, DATA, Extra, created_columns, index_kinds, index_name, oid_of};
 use crate::is_full;
 use crate::model::{Chance, Row};
 
@@ -260,22 +259,19 @@ fn id_of(row: &Row) -> i64 {
 /// The slots of these ids, locked; nobody else changes them.
 fn lock(txn: &mut Transaction, table: Oid, ids: &[i64]) -> Result<Vec<u32>> {
     txn.start_statement();
-    let snapshot = txn.snapshot(table)?;
-    let key = primary_key(txn, table);
-    let slot = |id: &i64| snapshot.lookup_key(key, &[Value::Int8(*id)]);
-    let slots: Vec<Option<u32>> = ids.iter().map(slot).collect::<Result<_>>()?;
-    let slots: Vec<u32> = slots.into_iter().map(|slot| slot.expect("a row of this session")).collect();
-    drop(snapshot);
+    let slots = client::slots(txn, table, ids)?;
     assert_eq!(waiting(txn, |txn| txn.lock_rows(table, &slots))?, LockOutcome::Locked);
     Ok(slots)
 }
 
 /// Makes and drops indexes of all kinds, a transaction each.
 fn define(db: &Arc<Database>, history: &Mutex<History<BTreeSet<String>>>, chance: &mut Chance) -> Result<()> {
-    let kinds: [(&str, u16); 5] = [("hnsw", 4), ("sq8", 4), ("ivfflat", 4), ("unique", 2), ("bitmap", 3)];
-    let (kind, column) = kinds[chance.below(kinds.len() as u64) as usize];
     let table = TABLES[chance.below(2) as usize];
-    let name = format!("{table}_{kind}");
+    let columns = created_columns(columns);
+    let kinds = columns.iter().flat_map(|column| index_kinds(column).iter().map(move |kind| (column, *kind)));
+    let kinds: Vec<_> = kinds.collect();
+    let (column, kind) = kinds[chance.below(kinds.len() as u64) as usize];
+    let name = index_name(table, column, kind);
     let mut names = history.lock().expect("no panic").newest();
     let mut txn = db.begin(Isolation::ReadCommitted);
     txn.start_statement();
@@ -283,30 +279,7 @@ fn define(db: &Arc<Database>, history: &Mutex<History<BTreeSet<String>>>, chance
         let oid = client::index_of(&txn, &name).oid;
         waiting(&mut txn, |txn| txn.drop_index(oid))?;
     } else {
-        let hnsw = HnswOptions {
-            metric: IndexMetric::L2,
-            m: 4,
-            ef_construction: 16,
-            quantization: Quantization::from_name(kind),
-        };
-        let method = match kind {
-            "unique" => IndexMethod::Btree,
-            "bitmap" => IndexMethod::Bitmap,
-            "ivfflat" => IndexMethod::Ivfflat,
-            _ => IndexMethod::Hnsw,
-        };
-        let lists = hither::catalog::IvfflatOptions { metric: IndexMetric::L2, lists: 4 };
-        let index = Index {
-            oid: txn.new_oid(),
-            name: name.clone(),
-            table: oid_of(&txn, table),
-            method,
-            columns: vec![column],
-            unique: kind == "unique",
-            hnsw: (method == IndexMethod::Hnsw).then_some(hnsw),
-            ivfflat: (kind == "ivfflat").then_some(lists),
-            ..Index::default()
-        };
+        let index = client::new_index(&mut txn, table, column, kind);
         waiting(&mut txn, |txn| txn.create_index(index.clone()))?;
         names.insert(name);
     }

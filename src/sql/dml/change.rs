@@ -396,7 +396,7 @@ impl Session {
             self.cancel.check()?;
             let (old, bytes) = locked.read(self, &part.slots)?;
             let new = self.new_rows(plan, &part, &old, params)?;
-            parts.size.learn(bytes, new.iter());
+            parts.size.learn(new.len(), bytes.max(new.iter().map(|row| bytes_of(row)).sum()));
             let vectors = plan.needs_vectors();
             let new = self.write_versions(&plan.table, &part.slots, &old, new, vectors, &mut changed).await?;
             self.return_rows(plan, new.into_iter().map(|new| new.row), &part, params, &mut changed)?;
@@ -432,7 +432,7 @@ impl Session {
             let Some(part) = Part::of(outputs, &meant.spared)? else { continue };
             self.cancel.check()?;
             let (old, bytes) = if is_read { locked.read(self, &part.slots)? } else { Default::default() };
-            parts.size.learn(bytes, old.iter());
+            parts.size.learn(part.slots.len(), bytes);
             let table = plan.table.oid;
             self.retry(|transaction| transaction.delete(table, &part.slots)).await?;
             old.iter().for_each(|old| changed.follow(old, None));

@@ -500,7 +500,8 @@ impl Session {
         while let Some(part) = parts.next().await? {
             self.cancel.check()?;
             let (merged, bytes) = self.merged(plan, plan.rows_of(&part)?, &mut locked, params)?;
-            parts.size.learn(bytes, merged.iter().map(|row| row.new.as_deref().unwrap_or_default()));
+            let new = merged.iter().filter_map(|row| row.new.as_deref());
+            parts.size.learn(merged.len(), bytes.max(new.map(bytes_of).sum()));
             self.merge_part(plan, merged, params, &mut changed).await?;
         }
         self.all_written(&plan.table, &mut changed).await?;

@@ -56,10 +56,8 @@ impl Size {
         rows.split_at(self.rows.min(rows.len()))
     }
 
-    /// A part's rows as they were (so many bytes where they are stored), and as they are written.
-    pub fn learn(&mut self, old: usize, new: impl ExactSizeIterator<Item = impl AsRef<[Value]>>) {
-        let rows = new.len();
-        let bytes = old.max(new.map(|row| bytes_of(row.as_ref())).sum());
+    /// The rows of a part took so many bytes.
+    pub fn learn(&mut self, rows: usize, bytes: usize) {
         self.rows = (PART_BYTES / (bytes / rows.max(1)).max(1)).clamp(1, PART_ROWS);
     }
 }
@@ -144,7 +142,7 @@ pub struct Locked {
     table: Oid,
     /// Whether cells of `vector(n)` columns are read.
     vectors: bool,
-    reads: usize,
+    has_read: bool,
     /// From the second part on. It does not have what this statement writes, which none of these rows is; a new one for each
     /// part would look at all that was written so far. For the first it is given up at once, or what is written next would
     /// be written to a copy of what the transaction wrote before.
@@ -153,7 +151,7 @@ pub struct Locked {
 
 impl Locked {
     pub fn of(table: &Table, vectors: bool) -> Locked {
-        Locked { table: table.oid, vectors, reads: 0, snapshot: None }
+        Locked { table: table.oid, vectors, has_read: false, snapshot: None }
     }
 
     /// The rows, and how many bytes they take where they are stored.
@@ -163,8 +161,8 @@ impl Locked {
             None => session.shared.with_transaction(|transaction| transaction.snapshot(self.table))?,
         };
         let (rows, bytes) = read_measured(&snapshot, slots, self.vectors)?;
-        self.reads += 1;
-        self.snapshot = Some(snapshot).filter(|_| self.reads > 1);
+        self.snapshot = Some(snapshot).filter(|_| self.has_read);
+        self.has_read = true;
         let rows =
             rows.into_iter().map(|row| row.ok_or_else(|| Error::internal("a locked row is not visible")));
         Ok((rows.collect::<Result<_>>()?, bytes))

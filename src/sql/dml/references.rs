@@ -228,7 +228,7 @@ impl Session {
             (part, rest) = size.split(rest);
             let slots: Vec<u32> = part.iter().map(|row| row.slot).collect();
             let (old, bytes) = locked.read(self, &slots)?;
-            size.learn(bytes, old.iter());
+            size.learn(old.len(), bytes);
             match &new {
                 None => {
                     self.retry(|transaction| transaction.delete(child.oid, &slots)).await?;

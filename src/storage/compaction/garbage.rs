@@ -23,7 +23,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::policy::{Choice, How, TableShape, bring_down, level0_groups};
-use super::worker::{Asked, Mode, Trim, shape, table_of};
+use super::worker::{Asked, Mode, Trim, shape, table_around};
 use crate::error::Result;
 use crate::log::Seq;
 use crate::storage::context::Context;
@@ -88,7 +88,7 @@ pub fn count(context: &Context, version: &Version, lane: Option<Lane>) -> Result
             *garbage.entry(below.meta().number).or_default() += 1;
         }
         if (!is_newest || entry.value.is_none() && asked.nothing_below(level, entry.key)?)
-            && let Some(own) = table_of(tables, entry.key)
+            && let Some(own) = table_around(tables, entry.key)
         {
             *garbage.entry(own.meta().number).or_default() += 1;
         }

@@ -18,7 +18,7 @@ use crate::storage::limiter::Lane;
 use crate::storage::manifest::{Edit, LEVELS};
 use crate::storage::merge::{LevelSource, Merge, Source};
 use crate::storage::sstable::{Filter, Table, Writer};
-use crate::storage::version::Version;
+use crate::storage::version::{Version, table_of};
 
 /// How many entries are merged between two looks at whether the store is closing.
 const ENTRIES_BETWEEN_CHECKS: u32 = 4096;
@@ -203,7 +203,7 @@ impl<'a> Asked<'a> {
 
     /// The table of a level from 1 on that may have a key. 57P01 when the store is closing.
     pub fn perhaps_in(&mut self, level: usize, key: &[u8]) -> Result<Option<&'a Arc<Table>>> {
-        let Some(table) = table_of(&self.version.levels[level], key) else { return Ok(None) };
+        let Some(table) = table_around(&self.version.levels[level], key) else { return Ok(None) };
         let number = table.meta().number;
         let held = match &mut self.held[level] {
             Some(held) if held.number == number => held,
@@ -227,10 +227,9 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// The one of disjoint tables that a key would be in.
-pub fn table_of<'a>(tables: &'a [Arc<Table>], key: &[u8]) -> Option<&'a Arc<Table>> {
-    let at = tables.partition_point(|table| &table.meta().key_max[..] < key);
-    tables.get(at).filter(|table| &table.meta().key_min[..] <= key)
+/// The one of disjoint tables whose range has a key.
+pub fn table_around<'a>(tables: &'a [Arc<Table>], key: &[u8]) -> Option<&'a Arc<Table>> {
+    table_of(tables, key).filter(|table| &table.meta().key_min[..] <= key)
 }
 
 #[cfg(test)]
