@@ -13,20 +13,21 @@
 //! thread's, so other work on the machine disturbs only through the caches.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::Instant;
 
-use hither::distance::{Element, Metric, Query};
-use hither::fs::DiskFs;
+use hither::distance::{Metric, Query};
 use hither::index::hnsw::{Graph, Params};
 use hither::index::quantizer::Quantization;
 use hither::index::{Finder, Probes, Request, Rows, Strategy, search};
-use hither::vectors::{Column, View};
+use hither::vectors::View;
 use roaring::RoaringBitmap;
 
 #[path = "data/mod.rs"]
 mod data;
+mod vectors;
+
+use vectors::{process_cpu, stored, thread_cpu};
 
 const K: usize = 10;
 
@@ -123,18 +124,6 @@ fn million(temporary: &Path) -> Set {
     println!("million: {ROWS} x {DIMENSIONS}, L2");
     let queries = points(200);
     Set { metric: Metric::L2, dimensions: DIMENSIONS, queries, view, rows: ROWS as u32, folder: None }
-}
-
-/// The vectors in a mapped column.
-fn stored(values: &[f32], dimensions: usize, at: &Path) -> View {
-    let shape = (Element::F32, dimensions);
-    let column = Column::create(Arc::new(DiskFs), at, 1, shape).expect("a column");
-    column.reserve((values.len() / dimensions) as u32).expect("room");
-    for (slot, vector) in values.chunks_exact(dimensions).enumerate() {
-        let bytes: Vec<u8> = vector.iter().flat_map(|x| x.to_le_bytes()).collect();
-        column.write_run(slot as u32, &[Some(&bytes)]).expect("a write");
-    }
-    column.view()
 }
 
 fn build(set: &Set, quantization: Option<Quantization>, both: bool) -> Graph {
@@ -354,21 +343,4 @@ fn category(set: &Set, name: &str) -> i64 {
     let folder = set.folder.as_deref().expect("only data in files have categories");
     let names = data::npz(&folder.join("meta.npz"), "category_names").strings();
     names.iter().position(|other| other == name).expect("a known category") as i64
-}
-
-fn thread_cpu() -> f64 {
-    clock(libc::CLOCK_THREAD_CPUTIME_ID)
-}
-
-fn process_cpu() -> f64 {
-    clock(libc::CLOCK_PROCESS_CPUTIME_ID)
-}
-
-#[allow(unsafe_code, reason = "std has no CPU clocks")]
-fn clock(which: libc::clockid_t) -> f64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer is to a timespec of ours.
-    let result = unsafe { libc::clock_gettime(which, &mut time) };
-    assert_eq!(result, 0, "a CPU clock");
-    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }

@@ -36,6 +36,30 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     f32::dot(a, b).expect(SAME) as f32
 }
 
+/// Σ(a-b)² of each of four a: bit for bit what [`l2_squared`] says.
+#[inline]
+#[allow(unsafe_code)]
+pub fn l2_squared_of_four(a: &[&[f32]; 4], b: &[f32]) -> [f32; 4] {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx512f") {
+        // SAFETY: the processor has AVX-512, checked on the line above.
+        return unsafe { wide::l2_squared_of_four(a, b) };
+    }
+    a.map(|a| l2_squared(a, b))
+}
+
+/// Σ a·b of each of four a: bit for bit what [`dot`] says.
+#[inline]
+#[allow(unsafe_code)]
+pub fn dots_of_four(a: &[&[f32]; 4], b: &[f32]) -> [f32; 4] {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx512f") {
+        // SAFETY: the processor has AVX-512, checked on the line above.
+        return unsafe { wide::dots_of_four(a, b) };
+    }
+    a.map(|a| dot(a, b))
+}
+
 /// Σ|a-b|.
 #[inline]
 #[allow(unsafe_code)]
@@ -149,6 +173,19 @@ mod tests {
         #[test]
         fn kernels_match_their_twins(n in 1usize..=4096, seed in any::<u64>(), spread in 0i32..20) {
             check(&vector(n, seed, spread), &vector(n, seed ^ 0xABCD, spread));
+        }
+    }
+
+    /// Bit for bit: an answer does not depend on how many are asked for at a time.
+    #[test]
+    fn four_at_a_time_are_as_one_by_one() {
+        for n in (1..=200).chain([383, 384, 385, 1536, 4096]) {
+            let b = vector(n, 5, 12);
+            let queries: [Vec<f32>; 4] = std::array::from_fn(|number| vector(n, number as u64 + 90, 12));
+            let a = queries.each_ref().map(Vec::as_slice);
+            let bits = |values: [f32; 4]| values.map(f32::to_bits);
+            assert_eq!(bits(dots_of_four(&a, &b)), bits(a.map(|a| dot(a, &b))), "dot of {n}");
+            assert_eq!(bits(l2_squared_of_four(&a, &b)), bits(a.map(|a| l2_squared(a, &b))), "l2 of {n}");
         }
     }
 

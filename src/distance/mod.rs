@@ -36,7 +36,7 @@ mod vector;
 #[cfg(target_arch = "x86_64")]
 mod wide;
 
-pub use kernels::{dot, l1, l2_squared};
+pub use kernels::{dot, dots_of_four, l1, l2_squared, l2_squared_of_four};
 pub use query::{Metric, Query};
 pub use vector::{Element, Vector};
 

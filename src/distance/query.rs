@@ -1,6 +1,8 @@
 //! One query vector against many candidates.
 
-use super::{Element, Vector, bits, brain, codes, dot, half, l1, l2_squared, sparse};
+use super::{
+    Element, Vector, bits, brain, codes, dot, dots_of_four, half, l1, l2_squared, l2_squared_of_four, sparse,
+};
 
 /// pgvector's distances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -210,6 +212,32 @@ impl<'a> Query<'a> {
                 }
             }
             _ => self.rank_of_others(candidate, candidate_norm),
+        }
+    }
+
+    /// The ranks of a candidate for four queries of one metric, each as [`Query::rank`] says. Those of f32 load the candidate
+    /// once for all of them.
+    #[inline]
+    pub fn ranks_of_four(queries: &[Query; 4], candidate: Vector, candidate_norm: f32) -> [f32; 4] {
+        let one_by_one = || queries.each_ref().map(|query| query.rank(candidate, candidate_norm));
+        let metric = queries[0].metric;
+        let (Vector::F32(candidate), true) =
+            (candidate, queries.iter().all(|query| query.metric == metric && !query.is_from_centre))
+        else {
+            return one_by_one();
+        };
+        let vectors = queries.each_ref().map(|query| match query.vector {
+            Vector::F32(vector) => vector,
+            other => differ(other.element(), Element::F32),
+        });
+        match metric {
+            Metric::L2 => l2_squared_of_four(&vectors, candidate),
+            Metric::InnerProduct => dots_of_four(&vectors, candidate).map(|dot| -dot),
+            Metric::Cosine => {
+                let dots = dots_of_four(&vectors, candidate);
+                std::array::from_fn(|number| queries[number].cosine(dots[number], candidate_norm))
+            }
+            _ => one_by_one(),
         }
     }
 

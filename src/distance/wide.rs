@@ -53,6 +53,78 @@ macro_rules! sum {
     }};
 }
 
+/// As [`sum`] for each of four slices `a` and one `b`: the same sums in the same order, while each part of `b` is loaded
+/// once for all of them.
+macro_rules! sums_of_four {
+    ($a:expr, $b:expr, $add:expr) => {{
+        let (a, b): (&[&[f32]; 4], &[f32]) = ($a, $b);
+        assert!(a.iter().all(|a| a.len() == b.len()), "all vectors have the dimension of the column");
+        let mut sums = [[_mm512_setzero_ps(); SUMS]; 4];
+        let mut place = 0;
+        let whole = b.len() - b.len() % (SUMS * LANES);
+        while place < whole {
+            for part in 0..SUMS {
+                let at = place + part * LANES;
+                // SAFETY: `at` leaves LANES elements before `whole`, which all five slices have.
+                let b = unsafe { _mm512_loadu_ps(b.as_ptr().add(at)) };
+                for (a, sums) in a.iter().zip(&mut sums) {
+                    // SAFETY: as above.
+                    let a = unsafe { _mm512_loadu_ps(a.as_ptr().add(at)) };
+                    sums[part] = $add(sums[part], a, b);
+                }
+            }
+            place += SUMS * LANES;
+        }
+        while place < b.len() {
+            let mask = u16::MAX >> (LANES - (b.len() - place).min(LANES));
+            // SAFETY: the mask has a bit for each element from `place` on, LANES at most, and no other is read.
+            let b = unsafe { _mm512_maskz_loadu_ps(mask, b.as_ptr().add(place)) };
+            for (a, sums) in a.iter().zip(&mut sums) {
+                // SAFETY: as above.
+                let a = unsafe { _mm512_maskz_loadu_ps(mask, a.as_ptr().add(place)) };
+                sums[0] = $add(sums[0], a, b);
+            }
+            place += LANES;
+        }
+        add_up(sums.map(|[s0, s1, s2, s3]| _mm512_add_ps(_mm512_add_ps(s0, s1), _mm512_add_ps(s2, s3))))
+    }};
+}
+
+/// The sums of the elements of four registers, added in the order of `_mm512_reduce_add_ps`: halves, halves of those, and at
+/// last (0 + 2) + (1 + 3), which is done for all four at once.
+#[target_feature(enable = "avx512f")]
+fn add_up(sums: [__m512; 4]) -> [f32; 4] {
+    let [a, b, c, d] = sums.map(|sum| {
+        let high = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(_mm512_castps_pd(sum)));
+        let sum = _mm256_add_ps(_mm512_castps512_ps256(sum), high);
+        _mm_add_ps(_mm256_castps256_ps128(sum), _mm256_extractf128_ps::<1>(sum))
+    });
+    // a0 b0 a1 b1, a2 b2 a3 b3, and so of c and d.
+    let (ab, ab_high) = (_mm_unpacklo_ps(a, b), _mm_unpackhi_ps(a, b));
+    let (cd, cd_high) = (_mm_unpacklo_ps(c, d), _mm_unpackhi_ps(c, d));
+    let even = _mm_add_ps(_mm_movelh_ps(ab, cd), _mm_movelh_ps(ab_high, cd_high));
+    let odd = _mm_add_ps(_mm_movehl_ps(cd, ab), _mm_movehl_ps(cd_high, ab_high));
+    let mut all = [0.0; 4];
+    // SAFETY: there are four elements.
+    unsafe { _mm_storeu_ps(all.as_mut_ptr(), _mm_add_ps(even, odd)) };
+    all
+}
+
+/// Σ a·b of each of four a.
+#[target_feature(enable = "avx512f")]
+pub fn dots_of_four(a: &[&[f32]; 4], b: &[f32]) -> [f32; 4] {
+    sums_of_four!(a, b, |sum, a, b| _mm512_fmadd_ps(a, b, sum))
+}
+
+/// Σ(a-b)² of each of four a.
+#[target_feature(enable = "avx512f")]
+pub fn l2_squared_of_four(a: &[&[f32]; 4], b: &[f32]) -> [f32; 4] {
+    sums_of_four!(a, b, |sum, a, b| {
+        let difference = _mm512_sub_ps(a, b);
+        _mm512_fmadd_ps(difference, difference, sum)
+    })
+}
+
 /// Σ a·b.
 #[target_feature(enable = "avx512f")]
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {

@@ -33,7 +33,7 @@ pub fn search<V: Vectors>(
     let offer = |nearest: &mut Nearest, slot, rank| nearest.offer(rank, slot);
     let mut pieces = in_pieces(vectors, query, slots, cancel, || Nearest::new(k), offer)?.into_iter();
     let mut nearest = pieces.next().unwrap_or_else(|| Nearest::new(k));
-    pieces.flat_map(|piece| piece.heap).for_each(|key| nearest.offer_key(key));
+    pieces.for_each(|piece| nearest.merge(piece));
     let counters = Counters { distances: slots.len(), visited: slots.len(), ..Counters::default() };
     Ok((nearest.into_sorted(), counters))
 }
@@ -67,11 +67,11 @@ static SCANNING: AtomicUsize = AtomicUsize::new(0);
 const PIECE_WORK_MIN: u64 = 1 << 24;
 
 /// Some threads of [`SCANNING`].
-struct Threads(usize);
+pub(super) struct Threads(pub(super) usize);
 
 impl Threads {
     /// For comparing so many elements; one at least.
-    fn take(work: u64) -> Threads {
+    pub(super) fn take(work: u64) -> Threads {
         static PROCESSORS: LazyLock<usize> =
             LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
         let wanted = (work / PIECE_WORK_MIN).clamp(1, *PROCESSORS as u64) as usize;
@@ -115,11 +115,19 @@ fn scan<V: Vectors, S: Send>(
     begin: impl Fn() -> S + Sync,
     take: impl Fn(&mut S, u32, f32) + Sync,
 ) -> Result<Vec<S>> {
-    let piece = |slots: roaring::bitmap::Iter| -> Result<S> {
+    side_by_side(slots, pieces, |slots| {
         let mut made = begin();
         each(vectors, query, slots, cancel, |slot, rank| take(&mut made, slot, rank))?;
         Ok(made)
-    };
+    })
+}
+
+/// What `piece` makes of so many pieces of a set, each on a thread of its own, in the order of slots.
+pub(super) fn side_by_side<S: Send>(
+    slots: &RoaringBitmap,
+    pieces: usize,
+    piece: impl Fn(roaring::bitmap::Iter) -> Result<S> + Sync,
+) -> Result<Vec<S>> {
     if pieces == 1 {
         return Ok(vec![piece(slots.iter())?]);
     }
@@ -242,6 +250,11 @@ impl Nearest {
         {
             *worst = key;
         }
+    }
+
+    /// Takes what the other has.
+    pub fn merge(&mut self, other: Nearest) {
+        other.heap.into_iter().for_each(|key| self.offer_key(key));
     }
 
     pub fn into_sorted(self) -> Vec<Hit> {

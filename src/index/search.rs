@@ -27,6 +27,7 @@ use super::source::Vectors;
 use super::strategy::{
     Costs, Shape, Situation, Strategy, candidates, costs, has_worth_through_codes, of_codes,
 };
+use super::tiles;
 use crate::distance::{Metric, Query};
 use crate::error::{Error, Result, SqlState};
 
@@ -61,9 +62,20 @@ thread_local! {
 /// Answers with exactly min(k, allowed) hits. A damaged vector of an allowed row is an error (XX001) where it is known or
 /// the search has met it, and so is one that could not be read (58030).
 pub fn search<V: Vectors>(request: &Request<V>) -> Result<Found> {
-    check_dimensions(request)?;
+    check_dimensions(request, &request.query)?;
     request.vectors.refuse_damaged(|slot| request.rows.contains(slot))?;
     let found = nearest(request)?;
+    request.vectors.refuse_damaged(|slot| request.rows.contains(slot))?;
+    Ok(found)
+}
+
+/// What [`search`] finds by [`Strategy::Exact`] for each of many queries, which are compared together. They take the place of
+/// the request's own.
+pub fn exactly<V: Vectors>(request: &Request<V>, queries: &[Query]) -> Result<Vec<Vec<Hit>>> {
+    queries.iter().try_for_each(|query| check_dimensions(request, query))?;
+    request.vectors.refuse_damaged(|slot| request.rows.contains(slot))?;
+    let rows = request.rows.to_bitmap();
+    let found = tiles::search(request.vectors, queries, &rows, request.k, request.cancel)?;
     request.vectors.refuse_damaged(|slot| request.rows.contains(slot))?;
     Ok(found)
 }
@@ -116,8 +128,8 @@ fn nearest<V: Vectors>(request: &Request<V>) -> Result<Found> {
 }
 
 /// pgvector's refusal of vectors that cannot be compared.
-fn check_dimensions<V: Vectors>(request: &Request<V>) -> Result<()> {
-    let (left, right) = (request.vectors.dimensions(), request.query.vector().dimensions());
+fn check_dimensions<V: Vectors>(request: &Request<V>, query: &Query) -> Result<()> {
+    let (left, right) = (request.vectors.dimensions(), query.vector().dimensions());
     if left == right {
         return Ok(());
     }

@@ -1,3 +1,3 @@
 //! The cell a finished plan reads its execution from; it lives below, because scans read it too.
 
-pub use crate::table::bindings::{Bindings, Execution, SearchSettings, SessionContext, Timing};
+pub use crate::table::bindings::{Bindings, Execution, OuterRows, SearchSettings, SessionContext, Timing};

@@ -137,7 +137,7 @@ fn bind_source(
         return Ok(Some(provider_as_source(Arc::new(table.bind(bindings)))));
     }
     if let Some(search) = provider.downcast_ref::<KnnProvider>() {
-        let search = search.bind(bindings, |expr| Ok(bind_expr(expr, bindings)?.data))?;
+        let search = search.bind(bindings, |expr, bindings| Ok(bind_expr(expr, bindings)?.data))?;
         return Ok(Some(provider_as_source(Arc::new(search))));
     }
     Ok(None)

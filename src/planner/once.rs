@@ -263,7 +263,7 @@ impl Run {
 
     async fn run(&self, execution: &Execution) -> crate::error::Result<Vec<RecordBatch>> {
         let mut body = self.body().map_err(from_datafusion)?;
-        let mut rows = body.start(execution, &[]).await.map_err(from_datafusion)?;
+        let mut rows = body.start_alone(execution).await.map_err(from_datafusion)?;
         let mut found = Vec::new();
         while let Some(batch) = rows.next().await {
             execution.check_cancel()?;

@@ -382,6 +382,7 @@ impl Session {
             cancel: Arc::<AtomicBool>::clone(self.cancel.raised()),
             reads,
             once: Arc::default(),
+            outer: None,
         })
     }
 

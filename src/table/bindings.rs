@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch};
 use datafusion::common::ScalarValue;
 use parking_lot::Mutex;
 
@@ -24,6 +24,7 @@ use crate::error::{Error, Result, SqlState, check_cancel};
 use crate::index::Probes;
 use crate::locks::{AdvisoryKey, Mode, Span};
 use crate::table::Snapshot;
+use crate::table::knn::Searches;
 use crate::table::large_objects::LargeObjectCalls;
 use crate::table::reads::Reads;
 use crate::types::Zone;
@@ -57,6 +58,28 @@ pub struct Execution {
     pub reads: Option<Arc<Reads>>,
     /// What queries that run once have found.
     pub once: Arc<RowsOnce>,
+    /// In a subquery that is run for one outer row after the other: their batch, and the row it is run for.
+    pub outer: Option<(Arc<OuterRows>, usize)>,
+}
+
+/// A batch of outer rows, by the values that a subquery reads of them, and what was found for some of them ahead of time.
+pub struct OuterRows {
+    /// An array for each value.
+    pub columns: Vec<ArrayRef>,
+    pub rows: usize,
+    /// Answers of the subquery's searches.
+    pub searches: Searches,
+}
+
+impl OuterRows {
+    pub fn new(columns: Vec<ArrayRef>, rows: usize) -> Arc<OuterRows> {
+        Arc::new(OuterRows { columns, rows, searches: Mutex::default() })
+    }
+
+    /// Its values of a row.
+    pub fn values(&self, row: usize) -> datafusion::common::Result<Vec<ScalarValue>> {
+        self.columns.iter().map(|column| ScalarValue::try_from_array(column, row)).collect()
+    }
 }
 
 /// Rows that are found once in an execution, by the number of their query.
@@ -255,7 +278,16 @@ impl Execution {
             cancel: Arc::clone(&self.cancel),
             reads: self.reads.clone(),
             once: Arc::clone(&self.once),
+            outer: None,
         }
+    }
+
+    /// The same for another outer row of the batch, whose values are the last parameters.
+    pub fn for_outer_row(&self, outer: &OuterRows, row: usize) -> datafusion::common::Result<Execution> {
+        let before = self.params.len().saturating_sub(outer.columns.len());
+        let mut params = self.params[..before].to_vec();
+        params.extend(outer.values(row)?);
+        Ok(self.with_params(params))
     }
 
     /// Where the rows of a query that runs once are kept.

@@ -15,8 +15,11 @@
 mod report;
 // How hard to search, so that recall is what was asked for.
 mod target;
+// Searches for many outer rows at once.
+mod together;
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{ArrayRef, Float64Builder, RecordBatch};
@@ -24,7 +27,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::memory::MemoryStream;
@@ -54,6 +57,9 @@ use crate::vectors::View;
 
 use report::{Recall, Report, shown_costs};
 use target::Aim;
+use together::Later;
+
+pub use together::Searches;
 
 /// The column a search adds to its table.
 pub const DISTANCE_COLUMN: &str = "\u{1}distance";
@@ -86,14 +92,23 @@ pub struct KnnProvider {
     table: TableSourceProvider,
     question: Question,
     schema: SchemaRef,
+    /// The query again, for outer rows whose turn has not come; once it is bound.
+    later: Option<(Arc<Bindings>, Expr)>,
+    /// One for each search that was planned.
+    number: u64,
 }
+
+/// Numbers of searches.
+static SEARCHES: AtomicU64 = AtomicU64::new(0);
 
 impl KnnProvider {
     pub fn new(table: TableSourceProvider, question: Question) -> KnnProvider {
         let base = table.schema();
         let mut fields: Vec<_> = base.fields().iter().map(|field| field.as_ref().clone()).collect();
         fields.push(field(DISTANCE_COLUMN, &Type::Float8, true));
-        KnnProvider { table, question, schema: Arc::new(Schema::new(fields)) }
+        let schema = Arc::new(Schema::new(fields));
+        let number = SEARCHES.fetch_add(1, Ordering::Relaxed);
+        KnnProvider { table, question, schema, later: None, number }
     }
 
     pub fn table(&self) -> &TableSourceProvider {
@@ -104,14 +119,22 @@ impl KnnProvider {
         &self.question
     }
 
-    /// The provider of a plan that is about to be finished; `bind` makes expressions readers of the cell.
-    pub fn bind(&self, bindings: &Arc<Bindings>, bind: impl Fn(Expr) -> Result<Expr>) -> Result<KnnProvider> {
+    /// The provider of a plan that is about to be finished; `bind` makes expressions readers of a cell.
+    pub fn bind(
+        &self,
+        bindings: &Arc<Bindings>,
+        bind: impl Fn(Expr, &Arc<Bindings>) -> Result<Expr>,
+    ) -> Result<KnnProvider> {
+        let bound = |expr: &Expr| bind(expr.clone(), bindings);
         let question = Question {
-            query: bind(self.question.query.clone())?,
-            limit: self.question.limit.iter().cloned().map(bind).collect::<Result<_>>()?,
+            query: bound(&self.question.query)?,
+            limit: self.question.limit.iter().map(bound).collect::<Result<_>>()?,
             ..self.question.clone()
         };
-        Ok(KnnProvider { table: self.table.bind(bindings), question, schema: Arc::clone(&self.schema) })
+        let later = Bindings::new();
+        let query = bind(self.question.query.clone(), &later)?;
+        let (table, later) = (self.table.bind(bindings), Some((later, query)));
+        Ok(KnnProvider { table, question, later, ..self.clone() })
     }
 
     /// The number of the column that is searched.
@@ -148,6 +171,11 @@ impl TableProvider for KnnProvider {
         let columns = projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
         let constant = |expr: &Expr| session.create_physical_expr(expr.clone(), &DFSchema::empty());
         let is_bound = |filter: &Expr| bounds_distance(filter, &self.question);
+        let later = self.later.as_ref().map(|(bindings, query)| {
+            let (bindings, query) = (Arc::clone(bindings), constant(query)?);
+            Ok::<_, DataFusionError>(Later { number: self.number, bindings, query })
+        });
+        let later = later.transpose()?;
         let (bounds, filters): (Vec<Expr>, Vec<Expr>) = filters.iter().cloned().partition(is_bound);
         Ok(Arc::new(KnnScanExec {
             properties: leaf_properties(Arc::new(self.schema.project(&columns)?)),
@@ -162,6 +190,7 @@ impl TableProvider for KnnProvider {
             column: self.question.column,
             metric: self.question.metric,
             with_ties: self.question.with_ties,
+            later,
             report: Mutex::new(None),
         }))
     }
@@ -202,6 +231,8 @@ pub struct KnnScanExec {
     columns: Vec<usize>,
     distance: usize,
     properties: Arc<PlanProperties>,
+    /// For searches of outer rows whose turn has not come, where they can be told.
+    later: Option<Later>,
     /// Of the last execution.
     report: Mutex<Option<Report>>,
 }
@@ -254,6 +285,7 @@ impl KnnScanExec {
             columns: scan.columns.clone(),
             distance: scan.provider.schema().fields().len(),
             properties: Arc::clone(&scan.properties),
+            later: None,
             report: Mutex::new(None),
         }
     }
@@ -361,7 +393,7 @@ impl KnnScanExec {
         let found =
             Found { hits: Vec::new(), strategy, fell_from: None, exact, counters: Default::default(), costs };
         let (probes, aim) = (request.probes, advice.map(|advice| Aim { target, advice }));
-        Some(search.report(Near { found, probes, aim, index: index.clone() }, &rows, 0))
+        Some(search.report(Near { found, together: 1, probes, aim, index: index.clone() }, &rows, 0))
     }
 }
 
@@ -475,6 +507,8 @@ struct Search<'a> {
 /// What a search found, and how.
 struct Near {
     found: Found,
+    /// How many queries were compared together.
+    together: usize,
     /// Lists that were looked into.
     probes: Probes,
     /// With `hither.recall_target`.
@@ -498,6 +532,14 @@ struct RowSet {
 impl RowSet {
     fn rows(&self) -> Rows<'_> {
         Rows::new(&self.base, &self.dirty, &self.visible)
+    }
+
+    /// Whether both have the same slots.
+    fn is(&self, other: &RowSet) -> bool {
+        let same = |a: &Arc<RoaringBitmap>, b: &Arc<RoaringBitmap>| Arc::ptr_eq(a, b) || a == b;
+        same(&self.base, &other.base)
+            && same(&self.dirty, &other.dirty)
+            && same(&self.visible, &other.visible)
     }
 }
 
@@ -645,18 +687,27 @@ impl<'a> Search<'a> {
         let request = self.request(query, rows, index.as_ref(), k, exactly);
         let target = self.execution.settings.recall_target;
         let advice = index.as_ref().and_then(|view| target::advice(&request, view, target));
-        let (found, probes) = match (advice, &index) {
+        let (found, probes, together) = match (advice, &index) {
             (Some(advice), Some(view)) => {
-                (target::follow(&request, view, advice)?, target::advised(&request, advice).probes)
+                (target::follow(&request, view, advice)?, target::advised(&request, advice).probes, 1)
             }
-            _ => (search(&request)?, request.probes),
+            _ => match self.together(&request, rows)? {
+                Some((found, together)) => (found, request.probes, together),
+                None => {
+                    let found = search(&request)?;
+                    if !exactly {
+                        self.begin_together(&request, rows, &found);
+                    }
+                    (found, request.probes, 1)
+                }
+            },
         };
         // Also when nothing was known to meet the target: it may be, one day.
         if let Some(view) = index.as_ref().filter(|_| !found.exact || advice == Some(Advice::Exact)) {
             self.offer_audit(&request, rows, view);
         }
         let aim = advice.map(|advice| Aim { target, advice });
-        Ok(Near { found, probes, aim, index })
+        Ok(Near { found, together, probes, aim, index })
     }
 
     fn request<'b>(
@@ -692,12 +743,13 @@ impl<'a> Search<'a> {
     }
 
     fn report(&self, near: Near, rows: &RowSet, tested: usize) -> Report {
-        let Near { found, probes, aim, index } = near;
+        let Near { found, together, probes, aim, index } = near;
         let shape = index.as_ref().map_or(Shape::Nothing, |index| Shape::of(&index.finder, probes));
         let codes = index.as_ref().and_then(|index| index.finder.quantization());
         let index = index.map(|index| index.index.name.clone());
         let candidates = rows.rows().len();
-        Report { found, index, shape, codes, candidates, tested, aim, microseconds: 0, recall: None }
+        let (microseconds, recall) = (0, None);
+        Report { found, together, index, shape, codes, candidates, tested, aim, microseconds, recall }
     }
 
     /// With `hither.require_exact` everything is compared. Without `enable_seqscan` the graph is walked even where

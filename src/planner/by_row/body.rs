@@ -13,7 +13,7 @@ use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use parking_lot::Mutex;
 
-use crate::planner::bindings::{Bindings, Execution};
+use crate::planner::bindings::{Bindings, Execution, OuterRows};
 use crate::planner::environment::Environment;
 use crate::planner::finish::{self, Again};
 
@@ -74,15 +74,31 @@ impl Body {
         }
     }
 
-    /// Runs it for an outer row. The rows of the row before have been dropped.
+    /// Runs it for a row of a batch of outer rows. The rows of the row before have been dropped.
     pub async fn start(
         &mut self,
         outer: &Execution,
-        row: &[ScalarValue],
+        batch: &Arc<OuterRows>,
+        row: usize,
     ) -> Result<SendableRecordBatchStream> {
         let mut params: Vec<ScalarValue> = outer.params.iter().take(self.parameters).cloned().collect();
-        params.extend_from_slice(row);
-        self.bindings.fill(Arc::new(outer.with_params(params)));
+        params.extend(batch.values(row)?);
+        self.run(Execution { outer: Some((Arc::clone(batch), row)), ..outer.with_params(params) }).await
+    }
+
+    /// Runs it where it reads no outer row.
+    pub async fn start_alone(&mut self, outer: &Execution) -> Result<SendableRecordBatchStream> {
+        let params = outer.params.iter().take(self.parameters).cloned().collect();
+        self.run(outer.with_params(params)).await
+    }
+
+    /// Lets go of what it was run with.
+    pub fn rest(&mut self) {
+        self.bindings.clear();
+    }
+
+    async fn run(&mut self, execution: Execution) -> Result<SendableRecordBatchStream> {
+        self.bindings.fill(Arc::new(execution));
         let plan = match self.plan.take().map(|plan| self.again(plan)).transpose()?.flatten() {
             Some(plan) => plan,
             None => {

@@ -4,10 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Weak};
 
-use arrow::array::Array;
+use arrow::array::{Array, UInt32Array};
+use arrow::compute::take_arrays;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
@@ -18,7 +20,7 @@ use futures::StreamExt;
 use parking_lot::Mutex;
 
 use crate::error::{Error, SqlState};
-use crate::planner::bindings::{Bindings, Execution};
+use crate::planner::bindings::{Bindings, Execution, OuterRows};
 use crate::planner::by_row::body::{Body, Shown};
 use crate::planner::by_row::{optimise, parametrised, to_its_end};
 use crate::planner::environment::Environment;
@@ -191,25 +193,31 @@ impl SubqueryFunction {
             };
             return (0..args.number_rows).map(answer).collect();
         }
-        let mut known: HashMap<Vec<ScalarValue>, ScalarValue> = HashMap::new();
-        let mut answers = Vec::with_capacity(args.number_rows);
+        let given = usize::from(matches!(self.kind, Kind::In { .. }));
+        let mut numbers: HashMap<Vec<ScalarValue>, usize> = HashMap::new();
+        let mut firsts = Vec::new();
+        let mut asks = Vec::with_capacity(args.number_rows);
         for row in 0..args.number_rows {
-            let key: Vec<ScalarValue> = columns
-                .iter()
-                .map(|column| ScalarValue::try_from_array(column, row))
-                .collect::<Result<_>>()?;
-            let answer = match known.get(&key) {
-                Some(answer) => answer.clone(),
-                None => {
-                    execution.check_cancel().map_err(external)?;
-                    let answer = self.answer(&mut body, &execution, &key).await?;
-                    known.insert(key, answer.clone());
-                    answer
-                }
-            };
-            answers.push(answer);
+            let key = columns.iter().map(|column| ScalarValue::try_from_array(column, row));
+            let next = numbers.len();
+            let number = *numbers.entry(key.collect::<Result<_>>()?).or_insert(next);
+            if number == next {
+                firsts.push(row as u32);
+            }
+            asks.push(number);
         }
-        Ok(answers)
+        let firsts = UInt32Array::from(firsts);
+        let columns = take_arrays(&columns, &firsts, None)?;
+        let outer = OuterRows::new(columns.get(given..).unwrap_or_default().to_vec(), firsts.len());
+        let mut answers = Vec::with_capacity(firsts.len());
+        for row in 0..firsts.len() {
+            execution.check_cancel().map_err(external)?;
+            let given = columns.first().filter(|_| given > 0);
+            let given = given.map(|given| ScalarValue::try_from_array(given, row)).transpose()?;
+            let rows = body.start(&execution, &outer, row).await?;
+            answers.push(self.answer(rows, given.as_ref()).await?);
+        }
+        Ok(asks.into_iter().map(|number| answers[number].clone()).collect())
     }
 
     /// The subquery's values as values of `ty`, read once in an execution.
@@ -225,7 +233,7 @@ impl SubqueryFunction {
             return Ok(Arc::clone(members));
         }
         let mut members = Members::default();
-        let mut rows = body.start(execution, &[]).await?;
+        let mut rows = body.start_alone(execution).await?;
         while let Some(batch) = rows.next().await {
             execution.check_cancel().map_err(external)?;
             let column = arrow::compute::cast(batch?.column(0), ty)?;
@@ -245,17 +253,12 @@ impl SubqueryFunction {
         Body::new(&self.plan, self.parameters, &self.environment, self.shown.clone())
     }
 
+    /// What the body's rows say.
     async fn answer(
         &self,
-        body: &mut Body,
-        execution: &Execution,
-        arguments: &[ScalarValue],
+        mut rows: SendableRecordBatchStream,
+        given: Option<&ScalarValue>,
     ) -> Result<ScalarValue> {
-        let (given, outer) = match self.kind {
-            Kind::In { .. } => (arguments.first(), arguments.get(1..).unwrap_or_default()),
-            _ => (None, arguments),
-        };
-        let mut rows = body.start(execution, outer).await?;
         let mut verdict = Verdict::new(self.kind, given);
         while let Some(batch) = rows.next().await {
             let batch = batch?;

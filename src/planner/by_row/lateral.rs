@@ -14,7 +14,7 @@ use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array, new_n
 use arrow::compute::{concat, take};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchemaRef, ExprSchema, Result, ScalarValue};
+use datafusion::common::{Column, DFSchemaRef, ExprSchema, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{
     Expr, Extension, Filter, Join, JoinType, LogicalPlan, SubqueryAlias, UserDefinedLogicalNodeCore,
@@ -32,7 +32,7 @@ use futures::StreamExt;
 use parking_lot::Mutex;
 
 use crate::error::Error;
-use crate::planner::bindings::{Bindings, Execution};
+use crate::planner::bindings::{Bindings, Execution, OuterRows};
 use crate::planner::by_row::body::{Body, Shown};
 use crate::planner::by_row::{optimise, parametrised, rewrite as rewrite_subqueries};
 use crate::planner::environment::Environment;
@@ -169,6 +169,11 @@ impl Lateral {
         &self.arguments
     }
 
+    /// Whether a column of the node is one of the outer rows.
+    pub fn is_outer(&self, column: &Column) -> bool {
+        self.outer.schema().has_column(column) && !self.body.schema().has_column(column)
+    }
+
     /// The node with the cell of the plan it is a part of.
     pub fn bind(&self, bindings: &Arc<Bindings>) -> Lateral {
         Lateral { bindings: Some(Arc::clone(bindings)), ..self.clone() }
@@ -263,7 +268,7 @@ impl UserDefinedLogicalNodeCore for Lateral {
         self.arguments.clone()
     }
 
-    /// Conditions on outer rows may be tested before the body runs.
+    /// Conditions on outer rows are moved by our own rule (`planner/filters.rs`), which tells columns of one name apart.
     fn prevent_predicate_push_down_columns(&self) -> HashSet<String> {
         self.body.schema().fields().iter().map(|field| field.name().clone()).collect()
     }
@@ -430,7 +435,7 @@ struct Loop {
 /// A batch of outer rows, and where in it the loop is.
 struct Current {
     batch: RecordBatch,
-    arguments: Vec<ArrayRef>,
+    arguments: Arc<OuterRows>,
     row: usize,
     /// Rows of the body for `row`, as far as they have not been read.
     rows: Option<SendableRecordBatchStream>,
@@ -449,7 +454,9 @@ impl Drop for Loop {
     fn drop(&mut self) {
         // The rows read the body's cell.
         self.current = None;
-        *self.home.lock() = self.body.take();
+        let mut body = self.body.take();
+        body.iter_mut().for_each(Body::rest);
+        *self.home.lock() = body;
     }
 }
 
@@ -480,7 +487,8 @@ impl Loop {
     fn begin(&self, batch: RecordBatch) -> Result<Current> {
         let evaluate =
             |argument: &Arc<dyn PhysicalExpr>| argument.evaluate(&batch)?.into_array(batch.num_rows());
-        let arguments = self.arguments.iter().map(evaluate).collect::<Result<_>>()?;
+        let arguments = self.arguments.iter().map(evaluate).collect::<Result<Vec<_>>>()?;
+        let arguments = OuterRows::new(arguments, batch.num_rows());
         Ok(Current { batch, arguments, row: 0, rows: None, matched: false })
     }
 
@@ -489,10 +497,8 @@ impl Loop {
         let row = current.row;
         let Some(rows) = &mut current.rows else {
             self.execution.check_cancel().map_err(external)?;
-            let values = current.arguments.iter().map(|column| ScalarValue::try_from_array(column, row));
-            let values = values.collect::<Result<Vec<_>>>()?;
             let Some(body) = &mut self.body else { unreachable!("it leaves when the loop is dropped") };
-            current.rows = Some(body.start(&self.execution, &values).await?);
+            current.rows = Some(body.start(&self.execution, &current.arguments, row).await?);
             current.matched = false;
             self.loops.fetch_add(1, Relaxed);
             return Ok(());

@@ -167,6 +167,7 @@ impl World {
             session: Arc::new(NoSession(txn.catalog())),
             reads: None,
             once: Arc::default(),
+            outer: None,
             cancel: Arc::default(),
         }
     }

@@ -189,6 +189,7 @@ impl Runner {
             session: Arc::new(Session(Arc::clone(&self.catalog))),
             reads: None,
             once: Arc::default(),
+            outer: None,
             cancel: Arc::default(),
         };
         let batches: Vec<Result<RecordBatch>> = self

@@ -16,6 +16,8 @@ const MISSED_SHOWN_MAX: usize = 10;
 #[derive(Clone, Debug)]
 pub struct Report {
     pub found: Found,
+    /// How many queries, this one among them, were compared with the rows together.
+    pub together: usize,
     /// The index that could be used, by name.
     pub index: Option<String>,
     /// What that index searches with.
@@ -50,6 +52,10 @@ impl Report {
     /// Adds what the search did.
     pub fn explain(&self, node: Explained) -> Explained {
         let counters = &self.found.counters;
+        let node = match self.together {
+            1 => node,
+            together => node.row([("Queries Together", together.into())]),
+        };
         let node = node.row([
             ("Visited", counters.visited.into()),
             ("Distances", counters.distances.into()),
