@@ -105,17 +105,20 @@ impl Metric {
     }
 }
 
+/// Whether a row of this id matches.
+type Test = Box<dyn Fn(u64, &Row) -> bool>;
+
 /// A predicate, in SQL and here.
 struct Filter {
     sql: String,
-    matches: Box<dyn Fn(u64, &Row) -> bool>,
+    matches: Test,
 }
 
 fn filter(random: &mut Random) -> Filter {
     let share = 1e-5 * random.by_powers(1e5);
     let bound = (share * SIZES as f64) as u64;
     let category = random.below(CATEGORIES);
-    let (sql, matches): (String, Box<dyn Fn(u64, &Row) -> bool>) = match random.below(7) {
+    let (sql, matches): (String, Test) = match random.below(7) {
         0 => ("true".into(), Box::new(|_, _| true)),
         1 => (format!("category = {category}"), Box::new(move |_, row| row.category == category)),
         2 => (
