@@ -18,7 +18,7 @@ use roaring::RoaringBitmap;
 mod data;
 mod vectors;
 
-use vectors::{process_cpu, stored};
+use vectors::{process_cpu, stored, uniform};
 
 const K: usize = 10;
 /// Queries asked one by one.
@@ -62,11 +62,7 @@ fn main() {
 /// Numbers between 0 and 1, from a seed.
 fn made(seed: u64, count: usize) -> Vec<f32> {
     let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1 << 24) as f32
-    };
-    (0..count).map(|_| next()).collect()
+    (0..count).map(|_| uniform(&mut state)).collect()
 }
 
 /// Answers `alone` and `together` with the seconds of wall and processor time per query.

@@ -27,7 +27,7 @@ use roaring::RoaringBitmap;
 mod data;
 mod vectors;
 
-use vectors::{process_cpu, stored, thread_cpu};
+use vectors::{process_cpu, stored, thread_cpu, uniform};
 
 const K: usize = 10;
 
@@ -103,14 +103,8 @@ fn million(temporary: &Path) -> Set {
     const CLUSTERS: usize = 1000;
     const DIMENSIONS: usize = 128;
     let mut state = 1_u64;
-    // Nearly normal: the sum of twelve uniform numbers (of an LCG's upper half), less six.
-    let mut normal = |_| {
-        let mut uniform = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 40) as f32 / (1 << 24) as f32
-        };
-        (0..12).map(|_| uniform()).sum::<f32>() - 6.0
-    };
+    // Nearly normal: the sum of twelve uniform numbers, less six.
+    let mut normal = |_| (0..12).map(|_| uniform(&mut state)).sum::<f32>() - 6.0;
     let centres: Vec<f32> = (0..CLUSTERS * DIMENSIONS).map(&mut normal).collect();
     // 7919 has no factor of a thousand: all clusters take turns, near ones not one after another.
     let mut points = |count: usize| -> Vec<f32> {

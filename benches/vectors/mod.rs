@@ -21,6 +21,12 @@ pub fn stored(values: &[f32], dimensions: usize, at: &Path) -> View {
     column.view()
 }
 
+/// The next number between 0 and 1 (the upper half of a linear congruential generator).
+pub fn uniform(state: &mut u64) -> f32 {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    (*state >> 40) as f32 / (1 << 24) as f32
+}
+
 /// Seconds of processor time of this thread.
 pub fn thread_cpu() -> f64 {
     clock(libc::CLOCK_THREAD_CPUTIME_ID)

@@ -86,28 +86,10 @@ macro_rules! sums_of_four {
             }
             place += LANES;
         }
-        add_up(sums.map(|[s0, s1, s2, s3]| _mm512_add_ps(_mm512_add_ps(s0, s1), _mm512_add_ps(s2, s3))))
+        sums.map(|[s0, s1, s2, s3]| {
+            _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(s0, s1), _mm512_add_ps(s2, s3)))
+        })
     }};
-}
-
-/// The sums of the elements of four registers, added in the order of `_mm512_reduce_add_ps`: halves, halves of those, and at
-/// last (0 + 2) + (1 + 3), which is done for all four at once.
-#[target_feature(enable = "avx512f")]
-fn add_up(sums: [__m512; 4]) -> [f32; 4] {
-    let [a, b, c, d] = sums.map(|sum| {
-        let high = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(_mm512_castps_pd(sum)));
-        let sum = _mm256_add_ps(_mm512_castps512_ps256(sum), high);
-        _mm_add_ps(_mm256_castps256_ps128(sum), _mm256_extractf128_ps::<1>(sum))
-    });
-    // a0 b0 a1 b1, a2 b2 a3 b3, and so of c and d.
-    let (ab, ab_high) = (_mm_unpacklo_ps(a, b), _mm_unpackhi_ps(a, b));
-    let (cd, cd_high) = (_mm_unpacklo_ps(c, d), _mm_unpackhi_ps(c, d));
-    let even = _mm_add_ps(_mm_movelh_ps(ab, cd), _mm_movelh_ps(ab_high, cd_high));
-    let odd = _mm_add_ps(_mm_movehl_ps(cd, ab), _mm_movehl_ps(cd_high, ab_high));
-    let mut all = [0.0; 4];
-    // SAFETY: there are four elements.
-    unsafe { _mm_storeu_ps(all.as_mut_ptr(), _mm_add_ps(even, odd)) };
-    all
 }
 
 /// Σ a·b of each of four a.
