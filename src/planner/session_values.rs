@@ -19,7 +19,7 @@ use crate::functions::decimal;
 use crate::functions::scalar::no_such_function;
 use crate::planner::bindings::Execution;
 use crate::planner::bound::BoundFunction;
-use crate::types::arrow::errors::external;
+use crate::types::arrow::errors::{external, from_datafusion};
 use crate::types::arrow::{data_type, to_scalar};
 use crate::types::{Network, NetworkType, Timetz, Type, Value};
 
@@ -180,9 +180,17 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         BoundFunction::new(VOID, anything, Type::Void, |_, args| {
             Ok(ColumnarValue::Array(Arc::new(StringArray::new_null(args.number_rows))))
         }),
-        BoundFunction::new("clock_timestamp", no_arguments, Type::Timestamptz(None), |_, _| {
-            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-            Ok(ColumnarValue::Scalar(timestamptz(now.as_micros() as i64)))
+        // Read for each row: the clock goes on while a statement runs.
+        BoundFunction::new("clock_timestamp", no_arguments, Type::Timestamptz(None), |_, args| {
+            let now = || {
+                let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+                timestamptz(now.unwrap_or_default().as_micros() as i64)
+            };
+            if args.number_rows == 0 {
+                return Ok(ColumnarValue::Scalar(now()));
+            }
+            let readings = ScalarValue::iter_to_array((0..args.number_rows).map(|_| now()));
+            Ok(ColumnarValue::Array(readings.map_err(from_datafusion)?))
         }),
     ]);
     functions
@@ -231,8 +239,7 @@ const NAP: Duration = Duration::from_millis(10);
 
 /// Waits so many seconds for each row.
 fn sleep(execution: &Execution, args: &ScalarFunctionArgs) -> crate::error::Result<ColumnarValue> {
-    let rows =
-        args.args[0].to_array(args.number_rows).map_err(crate::types::arrow::errors::from_datafusion)?;
+    let rows = args.args[0].to_array(args.number_rows).map_err(from_datafusion)?;
     let seconds = rows.as_primitive::<Float64Type>();
     let mut done = StringBuilder::new();
     for seconds in seconds {
@@ -301,8 +308,7 @@ fn texts_then(name: &str, given: &[DataType], texts: usize, rest: &[DataType]) -
 
 /// An argument as text cells, one per row.
 fn texts(args: &ScalarFunctionArgs, index: usize) -> crate::error::Result<StringArray> {
-    let array =
-        args.args[index].to_array(args.number_rows).map_err(crate::types::arrow::errors::from_datafusion)?;
+    let array = args.args[index].to_array(args.number_rows).map_err(from_datafusion)?;
     let texts = array.as_any().downcast_ref::<StringArray>();
     texts.cloned().ok_or_else(|| Error::internal(format!("expected text, found {}", array.data_type())))
 }
@@ -330,7 +336,7 @@ fn setval(execution: &Execution, args: &ScalarFunctionArgs) -> crate::error::Res
         Some(ColumnarValue::Array(array)) => ScalarValue::try_from_array(array, 0).map(Some),
         None => Ok(None),
     };
-    let constant = |index| constant(index).map_err(crate::types::arrow::errors::from_datafusion);
+    let constant = |index| constant(index).map_err(from_datafusion);
     let (Some(ScalarValue::Int64(Some(value))), called) = (constant(1)?, constant(2)?) else {
         return Ok(ColumnarValue::Scalar(ScalarValue::Int64(None)));
     };

@@ -19,6 +19,8 @@ pub struct Data {
     pub name: String,
     pub dimensions: usize,
     base: Vec<f32>,
+    /// Rows of `base` that are in the table: all, but for those held back until they are added to a live index.
+    in_table: usize,
     queries: Vec<f32>,
     pub category: Vec<String>,
     pub tenant: Vec<i32>,
@@ -41,8 +43,19 @@ impl Filter {
 }
 
 impl Data {
+    /// Rows in the table.
     pub fn rows(&self) -> usize {
-        self.base.len() / self.dimensions
+        self.in_table
+    }
+
+    /// Rows that are not in the table yet.
+    pub fn held_back(&self) -> usize {
+        self.base.len() / self.dimensions - self.in_table
+    }
+
+    /// Says how many rows, from the first, are in the table now.
+    pub fn set_rows(&mut self, rows: usize) {
+        self.in_table = rows.min(self.base.len() / self.dimensions);
     }
 
     pub fn queries(&self) -> usize {
@@ -74,6 +87,7 @@ impl Data {
             name: folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
             dimensions,
             base: base.floats()?,
+            in_table: rows,
             queries,
             category: meta.array("category")?.integers()?.into_iter().map(name).collect(),
             tenant: meta.array("tenant")?.integers()?.into_iter().map(|n| n as i32).collect(),
@@ -142,6 +156,7 @@ impl Data {
             name: format!("generated-{rows}x{dimensions}"),
             dimensions,
             base,
+            in_table: rows,
             queries,
             category: owners.iter().map(|cluster| format!("c{}", cluster % 16)).collect(),
             tenant: owners.iter().map(|cluster| *cluster as i32).collect(),
@@ -164,18 +179,19 @@ impl Data {
         move |row| query.rank(self.vector(row).into(), norm(self.vector(row)))
     }
 
-    /// Exact answers by looking at every row, for all queries, unfiltered and for each filter.
-    pub fn truth(&self, metric: Metric, progress: &AtomicUsize) -> Truth {
+    /// Exact answers by looking at every row, for the first `queries` queries, unfiltered and for each filter.
+    pub fn truth(&self, metric: Metric, queries: usize, progress: &AtomicUsize) -> Truth {
+        let queries = queries.min(self.queries());
         let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let next = AtomicUsize::new(0);
         let norms: Vec<f32> = (0..self.rows()).map(|row| norm(self.vector(row))).collect();
-        let mut bounds = vec![Vec::new(); self.queries()];
+        let mut bounds = vec![Vec::new(); queries];
         let found = std::thread::scope(|scope| {
             let work = || {
                 let mut mine = Vec::new();
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
-                    if index >= self.queries() {
+                    if index >= queries {
                         return mine;
                     }
                     mine.push((index, self.bounds(metric, index, &norms)));
@@ -307,7 +323,7 @@ mod tests {
     #[test]
     fn exact_answers_are_judged_perfect_and_others_are_not() {
         let data = Data::generate(300, 8, 5);
-        let truth = data.truth(Metric::L2, &AtomicUsize::new(0));
+        let truth = data.truth(Metric::L2, 5, &AtomicUsize::new(0));
         let nearest = |index: usize, filter: Option<usize>| {
             let rank = data.ranks(Metric::L2, data.query(index));
             let valid = |row: &i64| filter.is_none_or(|filter| data.filters[filter].rows[*row as usize]);

@@ -1,6 +1,7 @@
 //! Many connections asking at once, for a while: latencies, and the server's processor time if its process is known.
 
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::cli::bench::client::{Connection, Raw};
@@ -22,12 +23,14 @@ pub struct Job<'a> {
     pub seconds: f64,
     /// Ask each once and stop, as inserts must.
     pub once: bool,
+    /// Ask until this is set, however long it takes.
+    pub until: Option<&'a AtomicBool>,
     /// The server's process, for its processor time.
     pub process: Option<u32>,
 }
 
 /// What came of it. Latencies in milliseconds.
-#[derive(Clone, Copy, Debug, Default, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, serde::Deserialize, serde::Serialize)]
 pub struct Speed {
     pub queries: usize,
     pub qps: f64,
@@ -94,7 +97,11 @@ fn ask(job: &Job, index: usize, barrier: &Barrier) -> Result<Latencies> {
     let share = |index: usize| index * job.params.len() / job.connections;
     let mut turn = share(index);
     let end = if job.once { share(index + 1) } else { usize::MAX };
-    while turn < end && last - start < Duration::from_secs_f64(job.seconds) {
+    let over = |elapsed: Duration| match job.until {
+        Some(end) => end.load(Ordering::Relaxed),
+        None => elapsed >= Duration::from_secs_f64(job.seconds),
+    };
+    while turn < end && !over(last - start) {
         connection.query(&statement, &job.params[turn % job.params.len()])?;
         let now = Instant::now();
         seconds.push((now - last).as_secs_f64());
@@ -115,7 +122,7 @@ fn prepare(job: &Job, index: usize) -> Result<(Connection, tokio_postgres::State
     Ok((connection, statement))
 }
 
-fn panicked() -> Error {
+pub fn panicked() -> Error {
     Error::internal("a client thread panicked")
 }
 

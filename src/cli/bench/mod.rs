@@ -7,12 +7,16 @@
 //!   search    k nearest at several ef_search and connections   recall, QPS, latencies
 //!   filtered  the same under predicates                        recall, rows per answer, wrong rows, QPS
 //!   insert    single-row autocommit INSERTs                    rows/s, each found afterwards
+//!   update    single-row UPDATEs of a metadata column          rows/s, counted afterwards
+//!   live      INSERTs of rows held back, beside searches       rows/s, latencies, recall as the table grows
 //! ```
 //!
-//! Nothing but SQL is used, so pointing it at PostgreSQL with pgvector is a matter of the URL. Answers are judged
-//! against exact ones computed here, by distance: an answer counts when it is no farther than the true k-th
-//! neighbour, so duplicates punish nobody. No speed is reported without its recall.
+//! Nothing but SQL is used, so pointing it at PostgreSQL with pgvector is a matter of the URL, and `--beside` has two
+//! servers do the same in turns ([`beside`]). Answers are judged against exact ones computed here, by distance: an
+//! answer counts when it is no farther than the true k-th neighbour, so duplicates punish nobody. No speed is reported
+//! without its recall.
 
+mod beside;
 mod client;
 mod data;
 mod measure;
@@ -20,7 +24,7 @@ mod numpy;
 mod report;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -30,7 +34,7 @@ use crate::error::{Error, Result, SqlState};
 use client::{Connection, Raw, put_vector, vector};
 use data::{Data, K, Truth};
 use measure::{Job, measure};
-use report::{Built, Filtered, Inserted, Loaded, Progress, Report, Searched};
+use report::{Built, Changed, Filtered, Grown, Loaded, Progress, Report, Searched};
 
 /// Queries whose answers are judged per filter.
 const FILTER_QUERIES_MAX: usize = 200;
@@ -38,11 +42,19 @@ const FILTER_QUERIES_MAX: usize = 200;
 const CHUNK_BYTES: usize = 256 << 10;
 /// Rows of the insert phase get ids from here.
 const INSERT_ID_FIRST: i64 = 1 << 40;
+/// How often the live phase stops to measure recall.
+const LIVE_STEPS: usize = 10;
 
 #[derive(clap::Args)]
 pub struct Args {
     /// The server: postgres://user@host:port/database
     url: String,
+    /// A second server, which does the same in turns with the first; the comparison follows, as Markdown
+    #[arg(long, value_name = "URL")]
+    beside: Option<String>,
+    /// How often all phases are run on each server; the comparison is of medians
+    #[arg(long, default_value_t = 1)]
+    rounds: usize,
     /// Folder with base.npy, queries.npy, meta.npz and filters.json; without it clustered points are generated
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -83,6 +95,12 @@ pub struct Args {
     /// Insert at most this many rows per point
     #[arg(long, default_value_t = 5000)]
     insert_rows: usize,
+    /// Update this many rows per point
+    #[arg(long, default_value_t = 10_000)]
+    update_rows: usize,
+    /// Keep this many rows of the data out of the table until the live phase
+    #[arg(long, default_value_t = 0)]
+    hold_back: usize,
     /// Leave category, tenant and size without indexes
     #[arg(long)]
     no_metadata_indexes: bool,
@@ -92,6 +110,9 @@ pub struct Args {
     /// The server's process, to report its processor time per query
     #[arg(long, value_name = "PID")]
     pid: Option<u32>,
+    /// The same of the server of --beside
+    #[arg(long, value_name = "PID")]
+    beside_pid: Option<u32>,
     /// Write the results here, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -105,6 +126,8 @@ enum Phase {
     Search,
     Filtered,
     Insert,
+    Update,
+    Live,
 }
 
 fn metric(name: &str) -> Result<Metric, String> {
@@ -117,49 +140,117 @@ fn metric(name: &str) -> Result<Metric, String> {
 }
 
 pub fn run(args: Args) -> Result<()> {
-    let data = match &args.data {
+    let mut data = match &args.data {
         Some(folder) => Data::read(folder, args.queries)?,
         None => Data::generate(args.rows.max(K), args.dimensions.max(1), args.queries),
     };
-    if data.queries() == 0 || args.connections.contains(&0) {
+    data.set_rows(data.rows().saturating_sub(args.hold_back));
+    if data.queries() == 0 || data.rows() < K || args.connections.contains(&0) || args.rounds == 0 {
         return Err(Error::new(
             SqlState::INVALID_PARAMETER_VALUE,
-            "queries and connections must be at least 1",
+            format!("queries, connections and rounds must be at least 1, rows that are not held back {K}"),
         ));
     }
-    let control = Connection::open(&args.url, &args.settings)?;
-    let mut bench = Bench { report: Report::new(&args, &data, &control), args, data, control, truth: None };
-    bench.report.head();
-    for phase in bench.args.phases.clone() {
-        match phase {
-            Phase::Load => bench.load()?,
-            Phase::Index => bench.index()?,
-            Phase::Floor => bench.floor()?,
-            Phase::Search => bench.search()?,
-            Phase::Filtered => bench.filtered()?,
-            Phase::Insert => bench.insert()?,
+    let mut servers = vec![Server::open(&args.url, args.pid, &args, &data)?];
+    if let Some(url) = &args.beside {
+        servers.push(Server::open(url, args.beside_pid, &args, &data)?);
+    }
+    let mut bench = Bench { args, data, truth: None, servers, at: 0, round: 0 };
+    for round in 0..bench.args.rounds {
+        for at in 0..bench.servers.len() {
+            (bench.round, bench.at) = (round, at);
+            bench.measure_all()?;
         }
-        // After each phase, so that an interrupted run leaves what it has.
-        bench.report.save(bench.args.json.as_deref())?;
+    }
+    if bench.args.rounds > 1 || bench.servers.len() > 1 {
+        let rounds: Vec<&[Report]> = bench.servers.iter().map(|server| server.rounds.as_slice()).collect();
+        print!("{}", beside::comparison(&rounds)?);
     }
     Ok(())
+}
+
+/// One of the servers that are measured.
+struct Server {
+    url: String,
+    process: Option<u32>,
+    control: Connection,
+    /// What each round found, the current one last.
+    rounds: Vec<Report>,
+}
+
+impl Server {
+    fn open(url: &str, process: Option<u32>, args: &Args, data: &Data) -> Result<Server> {
+        let control = Connection::open(url, &args.settings)?;
+        let rounds = (0..args.rounds).map(|_| Report::new(args, data, &control)).collect();
+        Ok(Server { url: url.to_owned(), process, control, rounds })
+    }
 }
 
 struct Bench {
     args: Args,
     data: Data,
-    control: Connection,
     truth: Option<Truth>,
-    report: Report,
+    servers: Vec<Server>,
+    /// Whose turn it is.
+    at: usize,
+    round: usize,
 }
 
 impl Bench {
+    /// All phases on the server whose turn it is.
+    fn measure_all(&mut self) -> Result<()> {
+        if self.args.rounds > 1 {
+            println!("round {} of {}", self.round + 1, self.args.rounds);
+        }
+        self.report().head();
+        for phase in self.args.phases.clone() {
+            match phase {
+                Phase::Load => self.load()?,
+                Phase::Index => self.index()?,
+                Phase::Floor => self.floor()?,
+                Phase::Search => self.search()?,
+                Phase::Filtered => self.filtered()?,
+                Phase::Insert => self.insert()?,
+                Phase::Update => self.update()?,
+                Phase::Live => self.live()?,
+            }
+            // After each phase, so that an interrupted run leaves what it has.
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    fn save(&self) -> Result<()> {
+        let Some(path) = self.args.json.as_deref() else { return Ok(()) };
+        let wrong = |error: serde_json::Error| Error::internal(error.to_string());
+        let json = match &self.servers[..] {
+            [Server { rounds, .. }] if rounds.len() == 1 => serde_json::to_string_pretty(&rounds[0]),
+            servers => {
+                serde_json::to_string_pretty(&servers.iter().map(|server| &server.rounds).collect::<Vec<_>>())
+            }
+        };
+        std::fs::write(path, json.map_err(wrong)? + "\n")
+            .map_err(|error| Error::io("write", path.display(), &error))
+    }
+
+    fn server(&self) -> &Server {
+        &self.servers[self.at]
+    }
+
+    fn control(&self) -> &Connection {
+        &self.server().control
+    }
+
+    fn report(&mut self) -> &mut Report {
+        &mut self.servers[self.at].rounds[self.round]
+    }
+
     fn load(&mut self) -> Result<()> {
         let (table, dimensions) = (&self.args.table, self.data.dimensions);
         // A server may have the type without the extension, or the extension without the right to create it.
-        let _ = self.control.run("CREATE EXTENSION IF NOT EXISTS vector");
-        self.control.run(&format!("DROP TABLE IF EXISTS {table}"))?;
-        self.control.run(&format!(
+        let _ = self.control().run("CREATE EXTENSION IF NOT EXISTS vector");
+        self.control().run(&format!("DROP TABLE IF EXISTS {table}"))?;
+        self.control().run(&format!(
             "CREATE TABLE {table} (id bigint PRIMARY KEY, category text, tenant int4, size int4, title text, \
              embedding vector({dimensions}))"
         ))?;
@@ -171,28 +262,28 @@ impl Bench {
         let copy = format!(
             "COPY {table} (id, category, tenant, size, title, embedding) FROM STDIN WITH (FORMAT binary)"
         );
-        let rows = self.control.copy_in(&copy, || chunks.next())?;
+        let rows = self.control().copy_in(&copy, || chunks.next())?;
         let seconds = start.elapsed().as_secs_f64();
         drop(chunks);
         progress.end();
-        let counted = self.control.text(&format!("SELECT count(*) FROM {table}"))?;
+        let counted = self.control().text(&format!("SELECT count(*) FROM {table}"))?;
         if rows as usize != self.data.rows() || counted != Some(rows.to_string()) {
             return Err(Error::internal(format!(
                 "{rows} rows copied, {counted:?} counted, {} sent",
                 self.data.rows()
             )));
         }
-        self.report.loaded(Loaded { rows, seconds, rows_per_second: rows as f64 / seconds });
+        self.report().loaded(Loaded { rows, seconds, rows_per_second: rows as f64 / seconds });
         Ok(())
     }
 
     fn index(&mut self) -> Result<()> {
         let Args { table, metric, m, ef_construction, .. } = &self.args;
         let name = format!("{table}_hnsw");
-        self.control.run(&format!("DROP INDEX IF EXISTS {name}"))?;
+        self.control().run(&format!("DROP INDEX IF EXISTS {name}"))?;
         let progress = Progress::waiting("CREATE INDEX");
         let start = Instant::now();
-        self.control.run(&format!(
+        self.control().run(&format!(
             "CREATE INDEX {name} ON {table} USING hnsw (embedding {}) WITH (m = {m}, ef_construction = {ef_construction})",
             metric.opclass("vector")
         ))?;
@@ -201,23 +292,23 @@ impl Bench {
         let start = Instant::now();
         if !self.args.no_metadata_indexes {
             for column in ["category", "tenant", "size"] {
-                self.control.run(&format!("CREATE INDEX ON {table} ({column})"))?;
+                self.control().run(&format!("CREATE INDEX ON {table} ({column})"))?;
             }
         }
         let metadata_seconds = start.elapsed().as_secs_f64();
         // What a server cannot say is left out of the report.
-        let _ = self.control.run(&format!("ANALYZE {table}"));
-        let bytes = |sql: String| self.control.text(&sql).ok().flatten().and_then(|text| text.parse().ok());
+        let _ = self.control().run(&format!("ANALYZE {table}"));
+        let bytes = |sql: String| self.control().text(&sql).ok().flatten().and_then(|text| text.parse().ok());
         let index_bytes = bytes(format!("SELECT pg_relation_size('{name}')"));
         let table_bytes = bytes(format!("SELECT pg_table_size('{table}')"));
-        self.report.built(Built { seconds, metadata_seconds, index_bytes, table_bytes });
+        self.report().built(Built { seconds, metadata_seconds, index_bytes, table_bytes });
         Ok(())
     }
 
     fn floor(&mut self) -> Result<()> {
         let job = Job { sql: "SELECT 1", params: &[Vec::new()], connections: 1, ..self.job(&[]) };
         let speed = measure(&job)?;
-        self.report.floor(speed);
+        self.report().floor(speed);
         Ok(())
     }
 
@@ -232,7 +323,7 @@ impl Bench {
             let verdict = self.data.judge(truth, &answers, None);
             for connections in self.args.connections.clone() {
                 let speed = measure(&Job { sql: &sql, params: &params, connections, ..self.job(&settings) })?;
-                self.report.searched(Searched::new(ef, connections, verdict, speed));
+                self.report().searched(Searched::new(ef, connections, verdict, speed));
             }
         }
         Ok(())
@@ -251,7 +342,8 @@ impl Bench {
                 let verdict = self.data.judge(truth, &answers, Some(index));
                 let speed =
                     measure(&Job { sql: &sql, params: &params, connections: 1, ..self.job(&settings) })?;
-                self.report.filtered(Filtered::new(&self.data.filters[index], ef, verdict, speed));
+                let point = Filtered::new(&self.data.filters[index], ef, verdict, speed);
+                self.report().filtered(point);
             }
         }
         Ok(())
@@ -270,30 +362,105 @@ impl Bench {
             let settings = self.args.settings.clone();
             let job = Job { sql: &sql, params: &params, connections, once: true, ..self.job(&settings) };
             let speed = measure(&job)?;
-            let count = format!("SELECT count(*) FROM {table} WHERE id >= {id}");
-            let found = self.control.text(&count)?.and_then(|text| text.parse().ok()).unwrap_or(0);
-            if found != speed.queries {
-                return Err(Error::internal(format!(
-                    "{} rows were acknowledged, {found} are there",
-                    speed.queries
-                )));
-            }
-            self.report.inserted(Inserted { connections, speed });
+            self.expect(speed.queries, &format!("id >= {id}"))?;
+            self.report().inserted(Changed { connections, speed });
             id += rows as i64;
         }
-        self.control.run(&format!("DELETE FROM {table} WHERE id >= {INSERT_ID_FIRST}"))
+        self.control().run(&format!("DELETE FROM {table} WHERE id >= {INSERT_ID_FIRST}"))
+    }
+
+    /// Sizes become -1 - size, one row per transaction, and with the next number of connections what they were.
+    fn update(&mut self) -> Result<()> {
+        let table = self.args.table.clone();
+        let sql = format!("UPDATE {table} SET size = $1 WHERE id = $2");
+        let rows = self.args.update_rows.min(self.data.rows());
+        let (settings, never) = (self.args.settings.clone(), AtomicBool::new(false));
+        let mut turned = false;
+        for connections in self.args.connections.clone() {
+            turned = !turned;
+            let size = |row: usize| if turned { -1 - self.data.size[row] } else { self.data.size[row] };
+            let params: Vec<Vec<Raw>> =
+                (0..rows).map(|row| vec![int4(size(row)), int8(row as i64)]).collect();
+            let job = Job { sql: &sql, params: &params, connections, once: true, ..self.job(&settings) };
+            let speed = measure(&Job { until: Some(&never), ..job })?;
+            self.expect(if turned { rows } else { 0 }, "size < 0")?;
+            self.report().updated(Changed { connections, speed });
+        }
+        self.control().run(&format!("UPDATE {table} SET size = -1 - size WHERE size < 0"))
+    }
+
+    /// Adds the rows that were held back, a tenth after the other, while one connection searches; after each tenth
+    /// recall is measured. Then the rows are deleted, so that the phase can be run again.
+    fn live(&mut self) -> Result<()> {
+        let table = self.args.table.clone();
+        let insert = format!(
+            "INSERT INTO {table} (id, category, tenant, size, title, embedding) VALUES ($1, $2, $3, $4, $5, $6)"
+        );
+        let search = self.knn_sql("");
+        let queries = self.query_params();
+        let (loaded, added) = (self.data.rows(), self.data.held_back());
+        let ef = self.args.ef_search.first().copied().unwrap_or(40);
+        let settings = self.settings(ef);
+        // One that inserts beside one that searches, or as many as the last of --connections says.
+        let writers = self.args.connections.last().copied().unwrap_or(1);
+        for step in 0..LIVE_STEPS {
+            let rows = loaded + added * step / LIVE_STEPS..loaded + added * (step + 1) / LIVE_STEPS;
+            let params: Vec<Vec<Raw>> = rows.clone().map(|row| self.row_params(row, row as i64)).collect();
+            let (over, never) = (AtomicBool::new(false), AtomicBool::new(false));
+            let writing = Job {
+                sql: &insert,
+                params: &params,
+                connections: writers.min(params.len()).max(1),
+                once: true,
+                until: Some(&never),
+                ..self.job(&settings)
+            };
+            let searching = Job {
+                sql: &search,
+                params: &queries,
+                until: Some(&over),
+                process: None,
+                ..self.job(&settings)
+            };
+            let (inserts, searches) = std::thread::scope(|scope| {
+                let searches = scope.spawn(|| measure(&searching));
+                let inserts = measure(&writing);
+                over.store(true, Ordering::Relaxed);
+                (inserts, searches.join().unwrap_or_else(|_| Err(measure::panicked())))
+            });
+            self.data.set_rows(rows.end);
+            self.expect(rows.end, "true")?;
+            let judged = &queries[..queries.len().min(FILTER_QUERIES_MAX)];
+            let truth = self.data.truth(self.args.metric, judged.len(), &AtomicUsize::new(0));
+            let answers = self.answers(&settings, &search, judged)?;
+            let verdict = self.data.judge(&truth, &answers, None);
+            self.report().grown(Grown::new(rows.end, verdict, inserts?, searches?));
+        }
+        self.data.set_rows(loaded);
+        self.control().run(&format!("DELETE FROM {table} WHERE id >= {loaded}"))
+    }
+
+    /// Holds what was acknowledged against what is there.
+    fn expect(&self, acknowledged: usize, condition: &str) -> Result<()> {
+        let count = format!("SELECT count(*) FROM {} WHERE {condition}", self.args.table);
+        let found = self.control().text(&count)?.and_then(|text| text.parse().ok()).unwrap_or(0);
+        if found == acknowledged {
+            return Ok(());
+        }
+        Err(Error::internal(format!("{acknowledged} rows were acknowledged, {found} are there")))
     }
 
     fn job<'a>(&'a self, settings: &'a [String]) -> Job<'a> {
         Job {
-            url: &self.args.url,
+            url: &self.server().url,
             settings,
             sql: "",
             params: &[],
             connections: 1,
             seconds: self.args.seconds,
             once: false,
-            process: self.args.pid,
+            until: None,
+            process: self.server().process,
         }
     }
 
@@ -313,20 +480,19 @@ impl Bench {
     }
 
     fn row_params(&self, row: usize, id: i64) -> Vec<Raw> {
-        let number = |value: i32| Raw(Bytes::copy_from_slice(&value.to_be_bytes()));
         let text = |value: &str| Raw(Bytes::copy_from_slice(value.as_bytes()));
         vec![
-            Raw(Bytes::copy_from_slice(&id.to_be_bytes())),
+            int8(id),
             text(&self.data.category[row]),
-            number(self.data.tenant[row]),
-            number(self.data.size[row]),
+            int4(self.data.tenant[row]),
+            int4(self.data.size[row]),
             text(&self.data.title[row]),
             vector(self.data.vector(row)),
         ]
     }
 
     fn answers(&self, settings: &[String], sql: &str, params: &[Vec<Raw>]) -> Result<Vec<Vec<i64>>> {
-        let connection = Connection::open(&self.args.url, settings)?;
+        let connection = Connection::open(&self.server().url, settings)?;
         let statement = connection.prepare(sql)?;
         let ids = |params: &Vec<Raw>| {
             Ok(connection.query(&statement, params)?.iter().map(|row| row.get::<_, i64>(0)).collect())
@@ -341,7 +507,7 @@ impl Bench {
         let done = AtomicUsize::new(0);
         let mut progress = Progress::new("exact answers", self.data.queries());
         let truth = std::thread::scope(|scope| {
-            let worker = scope.spawn(|| self.data.truth(self.args.metric, &done));
+            let worker = scope.spawn(|| self.data.truth(self.args.metric, self.data.queries(), &done));
             while !worker.is_finished() {
                 progress.set(done.load(Ordering::Relaxed));
                 std::thread::sleep(std::time::Duration::from_millis(50));
@@ -351,6 +517,14 @@ impl Bench {
         progress.end();
         self.truth = truth.ok();
     }
+}
+
+fn int4(value: i32) -> Raw {
+    Raw(Bytes::copy_from_slice(&value.to_be_bytes()))
+}
+
+fn int8(value: i64) -> Raw {
+    Raw(Bytes::copy_from_slice(&value.to_be_bytes()))
 }
 
 /// The COPY BINARY stream of the whole data set.

@@ -1,7 +1,6 @@
 //! What a benchmark found: a table while it runs, JSON for those who compare, progress for those who wait.
 
 use std::io::{IsTerminal, Write};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -10,35 +9,36 @@ use crate::cli::bench::Args;
 use crate::cli::bench::client::Connection;
 use crate::cli::bench::data::{Data, Filter, Verdict};
 use crate::cli::bench::measure::Speed;
-use crate::error::{Error, Result};
 
 /// Everything, in the order of the phases.
-#[derive(serde::Serialize)]
+#[derive(serde::Deserialize, serde::Serialize)]
 pub struct Report {
-    server: String,
-    data: String,
-    rows: usize,
-    dimensions: usize,
-    metric: String,
-    m: u32,
-    ef_construction: u32,
-    settings: Vec<String>,
-    load: Option<Loaded>,
-    index: Option<Built>,
-    floor: Option<Speed>,
-    search: Vec<Searched>,
-    filtered: Vec<Filtered>,
-    insert: Vec<Inserted>,
+    pub server: String,
+    pub data: String,
+    pub rows: usize,
+    pub dimensions: usize,
+    pub metric: String,
+    pub m: u32,
+    pub ef_construction: u32,
+    pub settings: Vec<String>,
+    pub load: Option<Loaded>,
+    pub index: Option<Built>,
+    pub floor: Option<Speed>,
+    pub search: Vec<Searched>,
+    pub filtered: Vec<Filtered>,
+    pub insert: Vec<Changed>,
+    pub update: Vec<Changed>,
+    pub live: Vec<Grown>,
 }
 
-#[derive(serde::Serialize)]
+#[derive(serde::Deserialize, serde::Serialize)]
 pub struct Loaded {
     pub rows: u64,
     pub seconds: f64,
     pub rows_per_second: f64,
 }
 
-#[derive(serde::Serialize)]
+#[derive(serde::Deserialize, serde::Serialize)]
 pub struct Built {
     pub seconds: f64,
     pub metadata_seconds: f64,
@@ -46,14 +46,14 @@ pub struct Built {
     pub table_bytes: Option<u64>,
 }
 
-#[derive(serde::Serialize)]
+#[derive(serde::Deserialize, serde::Serialize)]
 pub struct Searched {
-    ef_search: u32,
-    connections: usize,
-    recall: f64,
-    rows: f64,
+    pub ef_search: u32,
+    pub connections: usize,
+    pub recall: f64,
+    pub rows: f64,
     #[serde(flatten)]
-    speed: Speed,
+    pub speed: Speed,
 }
 
 impl Searched {
@@ -62,18 +62,18 @@ impl Searched {
     }
 }
 
-#[derive(serde::Serialize)]
+#[derive(serde::Deserialize, serde::Serialize)]
 pub struct Filtered {
-    filter: String,
-    sql: String,
-    selectivity: f64,
-    ef_search: u32,
-    recall: f64,
-    rows: f64,
-    missing: usize,
-    wrong: usize,
+    pub filter: String,
+    pub sql: String,
+    pub selectivity: f64,
+    pub ef_search: u32,
+    pub recall: f64,
+    pub rows: f64,
+    pub missing: usize,
+    pub wrong: usize,
     #[serde(flatten)]
-    speed: Speed,
+    pub speed: Speed,
 }
 
 impl Filtered {
@@ -92,11 +92,30 @@ impl Filtered {
     }
 }
 
-#[derive(serde::Serialize)]
-pub struct Inserted {
+/// Single-row changes, one per transaction.
+#[derive(serde::Deserialize, serde::Serialize)]
+pub struct Changed {
     pub connections: usize,
     #[serde(flatten)]
     pub speed: Speed,
+}
+
+/// A step of the live phase.
+#[derive(serde::Deserialize, serde::Serialize)]
+pub struct Grown {
+    /// In the table at the step's end.
+    pub rows: usize,
+    /// Then, when nobody inserts.
+    pub recall: f64,
+    pub inserts: Speed,
+    /// Beside the inserts.
+    pub searches: Speed,
+}
+
+impl Grown {
+    pub fn new(rows: usize, verdict: Verdict, inserts: Speed, searches: Speed) -> Grown {
+        Grown { rows, recall: verdict.recall, inserts, searches }
+    }
 }
 
 impl Report {
@@ -117,6 +136,8 @@ impl Report {
             search: Vec::new(),
             filtered: Vec::new(),
             insert: Vec::new(),
+            update: Vec::new(),
+            live: Vec::new(),
         }
     }
 
@@ -184,19 +205,35 @@ impl Report {
         self.filtered.push(point);
     }
 
-    pub fn inserted(&mut self, point: Inserted) {
-        if self.insert.is_empty() {
-            println!("insert    connections  {HEAD}");
-        }
-        println!("          {:>11}  {}", point.connections, line(&point.speed));
-        self.insert.push(point);
+    pub fn inserted(&mut self, point: Changed) {
+        changed("insert", &mut self.insert, point);
     }
 
-    pub fn save(&self, path: Option<&Path>) -> Result<()> {
-        let Some(path) = path else { return Ok(()) };
-        let json = serde_json::to_string_pretty(self).map_err(|error| Error::internal(error.to_string()))?;
-        std::fs::write(path, json + "\n").map_err(|error| Error::io("write", path.display(), &error))
+    pub fn updated(&mut self, point: Changed) {
+        changed("update", &mut self.update, point);
     }
+
+    pub fn grown(&mut self, step: Grown) {
+        if self.live.is_empty() {
+            println!("live           rows recall  rows/s  {HEAD} of searches");
+        }
+        println!(
+            "          {:>9} {:.4} {:>7.0}  {}",
+            step.rows,
+            step.recall,
+            step.inserts.qps,
+            line(&step.searches)
+        );
+        self.live.push(step);
+    }
+}
+
+fn changed(phase: &str, points: &mut Vec<Changed>, point: Changed) {
+    if points.is_empty() {
+        println!("{phase:<9} connections  {HEAD}");
+    }
+    println!("          {:>11}  {}", point.connections, line(&point.speed));
+    points.push(point);
 }
 
 const HEAD: &str = "      QPS   p50 ms   p95 ms   p99 ms  server us/query";

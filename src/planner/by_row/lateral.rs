@@ -14,7 +14,7 @@ use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array, new_n
 use arrow::compute::{concat, take};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchemaRef, ExprSchema, Result};
+use datafusion::common::{Column, DFSchemaRef, DataFusionError, ExprSchema, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{
     Expr, Extension, Filter, Join, JoinType, LogicalPlan, SubqueryAlias, UserDefinedLogicalNodeCore,
@@ -38,8 +38,9 @@ use crate::planner::by_row::{optimise, parametrised, rewrite as rewrite_subqueri
 use crate::planner::environment::Environment;
 use crate::types::arrow::errors::external;
 
-/// Rows of a batch, at which it is passed on.
-const BATCH_ROWS: usize = 8_192;
+/// Rows of a batch, at which it is passed on. The first has one and each after it twice as many up to this, so that a
+/// LIMIT above runs the body for few rows that it does not want.
+const BATCH_ROWS_MAX: usize = 8_192;
 
 /// The logical node.
 #[derive(Clone)]
@@ -404,6 +405,8 @@ impl ExecutionPlan for LateralExec {
             body: Some(body),
             loops: Arc::clone(&self.loops),
             current: None,
+            batch_rows: 1,
+            failed: None,
             ended: false,
         };
         let rows = futures::stream::unfold(loop_, |mut state| async move {
@@ -429,6 +432,9 @@ struct Loop {
     body: Option<Body>,
     loops: Arc<AtomicUsize>,
     current: Option<Current>,
+    batch_rows: usize,
+    /// What ends the loop once the rows before it are gone.
+    failed: Option<DataFusionError>,
     ended: bool,
 }
 
@@ -463,6 +469,9 @@ impl Drop for Loop {
 impl Loop {
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         loop {
+            if let Some(error) = self.failed.take() {
+                return Err(error);
+            }
             let mut current = match self.current.take() {
                 Some(current) => current,
                 None => match self.outer.next().await.transpose()? {
@@ -471,10 +480,14 @@ impl Loop {
                 },
             };
             let mut joined = Joined::default();
-            while joined.outer.len() < BATCH_ROWS && current.row < current.batch.num_rows() {
-                self.step(&mut current, &mut joined).await?;
+            while self.failed.is_none()
+                && joined.outer.len() < self.batch_rows
+                && current.row < current.batch.num_rows()
+            {
+                self.failed = self.step(&mut current, &mut joined).await.err();
             }
             let batch = (!joined.outer.is_empty()).then(|| self.batch(&current.batch, joined)).transpose()?;
+            self.batch_rows = (self.batch_rows * 2).min(BATCH_ROWS_MAX);
             if current.row < current.batch.num_rows() {
                 self.current = Some(current);
             }

@@ -16,17 +16,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
-use datafusion::sql::sqlparser::ast::{
-    self, AssignmentTarget, ConflictTarget, Expr, OnConflictAction, OnInsert,
-};
+use datafusion::sql::sqlparser::ast::{self, AssignmentTarget, Expr, OnConflictAction, OnInsert};
 
-use crate::catalog::{Catalog, ConstraintKind, Index, Oid, Table};
+use crate::catalog::Table;
 use crate::database::{LockOutcome, OnConflict, RowUpdate};
 use crate::error::{Error, Result, SqlState};
-use crate::sql::conflict_target;
 use crate::sql::context::PlanContext;
-use crate::sql::ddl_words::kept_expression;
-use crate::sql::dialect;
+use crate::sql::dml::arbiter::Arbiter;
 use crate::sql::dml::cells::{self, Cell, ParamTypes, Target};
 use crate::sql::dml::conflict_query::{Computed, PairsQuery};
 use crate::sql::dml::elements::Elements;
@@ -37,8 +33,7 @@ use crate::sql::membership;
 use crate::sql::query::Query;
 use crate::sql::rewrite;
 use crate::sql::session::Session;
-use crate::sql::system::quote_ident;
-use crate::sql::words::{fold, object_name};
+use crate::sql::words::object_name;
 use crate::types::arrow::value_at;
 use crate::types::{Type, Value};
 
@@ -46,13 +41,13 @@ use crate::types::{Type, Value};
 pub enum Conflict {
     Error,
     /// With this unique index, or any.
-    Nothing(Option<Oid>),
+    Nothing(Option<Arbiter>),
     Update(Box<ConflictUpdate>),
 }
 
 /// DO UPDATE SET ... WHERE ...
 pub struct ConflictUpdate {
-    index: Oid,
+    arbiter: Arbiter,
     sets: Vec<(usize, SetSource)>,
     computation: Computation,
 }
@@ -85,150 +80,29 @@ impl Conflict {
             Some(OnInsert::OnConflict(clause)) => clause,
             Some(_) => return Err(Error::unsupported("ON DUPLICATE KEY")),
         };
-        let index = match &clause.conflict_target {
+        let arbiter = match &clause.conflict_target {
             None => None,
-            Some(target) => Some(arbiter(target, table, context.catalog)?),
+            Some(target) => Some(Arbiter::of(target, table, context.catalog, params)?),
         };
-        match (&clause.action, index) {
-            (OnConflictAction::DoNothing, index) => Ok(Conflict::Nothing(index)),
+        match (&clause.action, arbiter) {
+            (OnConflictAction::DoNothing, arbiter) => Ok(Conflict::Nothing(arbiter)),
             (OnConflictAction::DoUpdate(_), None) => {
                 let message = "ON CONFLICT DO UPDATE requires inference specification or constraint name";
                 Err(Error::new(SqlState::SYNTAX_ERROR, message)
                     .hint("For example, ON CONFLICT (column_name)."))
             }
-            (OnConflictAction::DoUpdate(update), Some(index)) => {
-                let update = ConflictUpdate::new(update, index, table, alias, context, params)?;
+            (OnConflictAction::DoUpdate(update), Some(arbiter)) => {
+                let update = ConflictUpdate::new(update, arbiter, table, alias, context, params)?;
                 Ok(Conflict::Update(Box::new(update)))
             }
         }
     }
 }
 
-/// The unique index that decides.
-fn arbiter(target: &ConflictTarget, table: &Table, catalog: &Catalog) -> Result<Oid> {
-    match target {
-        ConflictTarget::OnConstraint(name) => {
-            let name = object_name(name).name;
-            let constraint = table.constraints.iter().find(|constraint| {
-                constraint.name == name
-                    && matches!(
-                        constraint.kind,
-                        ConstraintKind::PrimaryKey { .. } | ConstraintKind::Unique { .. }
-                    )
-            });
-            let index = constraint.and_then(|constraint| catalog.index_of_constraint(constraint.oid));
-            index.map(|index| index.oid).ok_or_else(|| {
-                let message = format!("constraint \"{name}\" for table \"{}\" does not exist", table.name);
-                Error::new(SqlState::UNDEFINED_OBJECT, message)
-            })
-        }
-        ConflictTarget::Columns(names) => {
-            if let [name] = names.as_slice()
-                && let Some(target) = conflict_target::unwrap(name)?
-            {
-                return arbiter_on(&target, table, catalog);
-            }
-            let mut wanted = Vec::with_capacity(names.len());
-            for name in names {
-                let name = fold(name);
-                let column = table.column(&name).ok_or_else(|| {
-                    Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" does not exist"))
-                })?;
-                wanted.push(column.number);
-            }
-            wanted.sort_unstable();
-            wanted.dedup();
-            let matches = |columns: &[u16]| {
-                let mut columns = columns.to_vec();
-                columns.sort_unstable();
-                columns == wanted
-            };
-            let mut unique =
-                catalog.indexes_of(table.oid).filter(|index| index.unique && index.predicate.is_none());
-            let found = unique.find(|index| matches(&index.columns)).ok_or_else(no_arbiter)?;
-            check_arbiter(found, table)?;
-            Ok(found.oid)
-        }
-    }
-}
-
-fn no_arbiter() -> Error {
-    let message = "there is no unique or exclusion constraint matching the ON CONFLICT specification";
-    Error::new(SqlState::INVALID_COLUMN_REFERENCE, message)
-}
-
-/// 55000 for an index whose keys may be checked later.
-fn check_arbiter(index: &Index, table: &Table) -> Result<()> {
-    if index.deferral(table).is_never() {
-        return Ok(());
-    }
-    let message =
-        "ON CONFLICT does not support deferrable unique constraints/exclusion constraints as arbiters";
-    Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message))
-}
-
-/// The unique index on exactly these columns and expressions: one of all rows, or a partial one whose WHERE the target's
-/// makes sure of.
-fn arbiter_on(target: &conflict_target::Target, table: &Table, catalog: &Catalog) -> Result<Oid> {
-    let mut wanted = Vec::with_capacity(target.subjects.len());
-    for subject in &target.subjects {
-        wanted.push(kept_expression(subject));
-        if let Expr::Identifier(name) = subject {
-            column_position(table, &fold(name))?;
-        }
-    }
-    wanted.sort_unstable();
-    wanted.dedup();
-    let given = target.predicate.as_ref().map(conjuncts).unwrap_or_default();
-    let mut found = None;
-    for index in catalog.indexes_of(table.oid).filter(|index| index.unique) {
-        let subjects = index.columns.iter().filter_map(|number| table.position(*number));
-        let mut subjects: Vec<String> = subjects.map(|position| subject_at(table, position)).collect();
-        subjects.sort_unstable();
-        if subjects != wanted {
-            continue;
-        }
-        match &index.predicate {
-            None => {
-                check_arbiter(index, table)?;
-                return Ok(index.oid);
-            }
-            Some(predicate) => {
-                let asked = conjuncts(&dialect::parse_expression(&predicate.sql)?);
-                if asked.iter().all(|conjunct| given.contains(conjunct)) {
-                    found = found.or(Some(index.oid));
-                }
-            }
-        }
-    }
-    found.ok_or_else(no_arbiter)
-}
-
-/// What an index is on, as text to compare.
-fn subject_at(table: &Table, position: usize) -> String {
-    match position < table.columns.len() {
-        true => quote_ident(table.title(position)),
-        false => table.title(position).to_owned(),
-    }
-}
-
-/// The parts of a conjunction, as text to compare.
-fn conjuncts(expr: &Expr) -> Vec<String> {
-    match expr {
-        Expr::Nested(inner) => conjuncts(inner),
-        Expr::BinaryOp { left, op: ast::BinaryOperator::And, right } => {
-            let mut all = conjuncts(left);
-            all.extend(conjuncts(right));
-            all
-        }
-        other => vec![kept_expression(other)],
-    }
-}
-
 impl ConflictUpdate {
     fn new(
         update: &ast::DoUpdate,
-        index: Oid,
+        arbiter: Arbiter,
         table: &Arc<Table>,
         alias: &str,
         context: &PlanContext,
@@ -243,7 +117,7 @@ impl ConflictUpdate {
             let known = PlanContext { param_types: &params.0.clone(), ..*context };
             let pairs = PairsQuery::new(&computed, table, alias, &known)?;
             params.widen(&pairs.query().param_types);
-            return Ok(ConflictUpdate { index, sets, computation: Computation::Query(pairs) });
+            return Ok(ConflictUpdate { arbiter, sets, computation: Computation::Query(pairs) });
         }
         let targets: Vec<Type> = columns.iter().map(|&column| table.columns[column].ty.clone()).collect();
         let mut compile = |items: Vec<ast::SelectItem>, targets: &[Type]| {
@@ -260,7 +134,7 @@ impl ConflictUpdate {
             None => None,
             Some(condition) => Some(compile(expressions::items([condition.clone()]), &[Type::Bool])?),
         };
-        Ok(ConflictUpdate { index, sets, computation: Computation::OfRows { sets: projection, filter } })
+        Ok(ConflictUpdate { arbiter, sets, computation: Computation::OfRows { sets: projection, filter } })
     }
 
     /// The query that has the subqueries.
@@ -399,13 +273,13 @@ impl Session {
         let Conflict::Update(update) = &plan.conflict else {
             return Err(Error::internal("an upsert without its clause"));
         };
-        let table = plan.table.oid;
+        let (table, index) = (plan.table.oid, update.arbiter.index(params)?);
         let mut results: Vec<Option<Vec<Value>>> = vec![None; rows.len()];
         let mut inserted = vec![false; rows.len()];
         let mut pending: Vec<usize> = (0..rows.len()).collect();
         while !pending.is_empty() {
             let batch: Vec<Vec<Value>> = pending.iter().map(|&row| rows[row].clone()).collect();
-            let mode = OnConflict::Report(update.index);
+            let mode = OnConflict::Report(index);
             let outcome = self.retry(|transaction| transaction.insert(table, &batch, mode)).await?;
             for (&row, slot) in pending.iter().zip(&outcome.slots) {
                 if let Some(slot) = slot {

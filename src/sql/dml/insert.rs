@@ -565,8 +565,9 @@ impl Session {
         plan.checks.verify(&mut rows, &mut || self.plain_execution(params, &plan.param_types))?;
         match &plan.conflict {
             Conflict::Error => self.write_new(plan, rows, OnConflict::Error, params, written).await,
-            Conflict::Nothing(index) => {
-                self.write_new(plan, rows, OnConflict::Nothing(*index), params, written).await
+            Conflict::Nothing(arbiter) => {
+                let index = arbiter.as_ref().map(|arbiter| arbiter.index(params)).transpose()?;
+                self.write_new(plan, rows, OnConflict::Nothing(index), params, written).await
             }
             Conflict::Update(_) => self.write_or_update(plan, rows, params, written).await,
         }

@@ -9,6 +9,8 @@
 //! else is a query whose outputs are assigned to columns. UPDATE and DELETE are queries for slots, which
 //! change their rows a part at a time ([`parts`]), and INSERT ... SELECT writes them batch by batch.
 
+// Which unique index decides an ON CONFLICT.
+mod arbiter;
 // Literals and parameters as values.
 pub mod cells;
 // UPDATE and DELETE.

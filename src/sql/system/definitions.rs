@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast;
 
 use crate::catalog::{
-    Catalog, Constraint, ConstraintKind, DomainCheck, Index, IndexMethod, ReferentialAction, StoredQuery,
-    Table,
+    Catalog, Constraint, ConstraintKind, Domain, DomainCheck, Index, IndexMethod, ReferentialAction,
+    StoredQuery, Table,
 };
 use crate::error::Result;
 use crate::planner::bindings::Execution;
@@ -182,9 +182,8 @@ pub fn constraint_definition(
 }
 
 /// A condition of a domain as pg_get_constraintdef() shows it.
-pub fn domain_check_definition(check: &DomainCheck, pretty: bool) -> String {
-    let sql = &check.sql;
-    let definition = if pretty { format!("CHECK ({sql})") } else { format!("CHECK (({sql}))") };
+pub fn domain_check_definition(domain: &Domain, check: &DomainCheck, pretty: bool) -> String {
+    let definition = format!("CHECK ({})", deparse::domain_check(&check.sql, &domain.base, pretty));
     if check.not_valid { format!("{definition} NOT VALID") } else { definition }
 }
 

@@ -5,7 +5,7 @@
 //! has. What is not known here is shown as it was written.
 
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr};
-use datafusion::sql::sqlparser::ast::{CastKind, FunctionArguments, UnaryOperator, Value as Literal};
+use datafusion::sql::sqlparser::ast::{CastKind, FunctionArguments, Ident, UnaryOperator, Value as Literal};
 
 use crate::catalog::Table;
 use crate::functions::hstore;
@@ -20,7 +20,7 @@ use crate::types::{Type, Value, text};
 /// An expression over a table's columns.
 pub fn expression(sql: &str, table: &Table, pretty: bool) -> String {
     match dialect::parse_expression(sql) {
-        Ok(parsed) => Deparser { table, pretty }.whole(&parsed),
+        Ok(parsed) => Deparser { names: Names::Of(table), pretty }.whole(&parsed),
         Err(_) => sql.to_owned(),
     }
 }
@@ -28,7 +28,8 @@ pub fn expression(sql: &str, table: &Table, pretty: bool) -> String {
 /// The default of a column: a constant as a value of the column's type.
 pub fn default(sql: &str, table: &Table, ty: &Type) -> String {
     let Ok(parsed) = dialect::parse_expression(sql) else { return sql.to_owned() };
-    constant(&parsed, ty).unwrap_or_else(|| Deparser { table, pretty: false }.whole(&parsed))
+    constant(&parsed, ty)
+        .unwrap_or_else(|| Deparser { names: Names::Of(table), pretty: false }.whole(&parsed))
 }
 
 /// The default of a domain over the type, which names no columns.
@@ -39,6 +40,14 @@ pub fn domain_default(sql: &str, ty: &Type) -> String {
         parsed => constant(parsed, ty),
     });
     shown.unwrap_or_else(|| sql.to_owned())
+}
+
+/// A condition of a domain over the type.
+pub fn domain_check(sql: &str, ty: &Type, pretty: bool) -> String {
+    match dialect::parse_expression(sql) {
+        Ok(parsed) => Deparser { names: Names::Value(ty), pretty }.whole(&parsed),
+        Err(_) => sql.to_owned(),
+    }
 }
 
 /// A literal without a type of its own as a value of the type.
@@ -67,8 +76,32 @@ fn is_json_test(function: &Function) -> bool {
 }
 
 struct Deparser<'a> {
-    table: &'a Table,
+    names: Names<'a>,
     pretty: bool,
+}
+
+/// What a name in an expression stands for.
+enum Names<'a> {
+    /// Columns of a table.
+    Of(&'a Table),
+    /// The value of a domain, by the word VALUE.
+    Value(&'a Type),
+}
+
+impl Names<'_> {
+    fn shown(&self, name: &Ident) -> String {
+        match self {
+            Names::Value(_) if self.type_of(name).is_some() => "VALUE".to_owned(),
+            _ => quote_ident(&fold(name)),
+        }
+    }
+
+    fn type_of(&self, name: &Ident) -> Option<Type> {
+        match self {
+            Names::Of(table) => Some(table.column(&fold(name))?.ty.clone()),
+            Names::Value(ty) => (fold(name) == "value").then(|| (*ty).clone()),
+        }
+    }
 }
 
 impl Deparser<'_> {
@@ -115,7 +148,7 @@ impl Deparser<'_> {
     fn part(&self, expr: &Expr, beside: Option<&Type>) -> String {
         match expr {
             Expr::Nested(inner) => self.part(inner, beside),
-            Expr::Identifier(name) => quote_ident(&fold(name)),
+            Expr::Identifier(name) => self.names.shown(name),
             Expr::BinaryOp { op: BinaryOperator::And, .. } => self.chain(expr, &BinaryOperator::And),
             Expr::BinaryOp { op: BinaryOperator::Or, .. } => self.chain(expr, &BinaryOperator::Or),
             Expr::BinaryOp { left, op, right } => {
@@ -308,7 +341,7 @@ impl Deparser<'_> {
     fn type_of(&self, expr: &Expr) -> Option<Type> {
         match expr {
             Expr::Nested(inner) => self.type_of(inner),
-            Expr::Identifier(name) => Some(self.table.column(&fold(name))?.ty.clone()),
+            Expr::Identifier(name) => self.names.type_of(name),
             Expr::Cast { data_type, .. } => type_names::resolve(data_type).ok(),
             Expr::Value(value) => match &value.value {
                 Literal::Number(digits, _) if digits.parse::<i64>().is_ok() => Some(Type::Int4),

@@ -145,8 +145,11 @@ fn descriptions() -> Vec<Arc<ScalarUDF>> {
             let catalog = execution.session.catalog();
             let found = partitions::constraint_by_oid(&catalog, wanted);
             let pretty = matches!(args.get(1), Some(Value::Bool(true)));
-            if let Some(check) = catalog.domains().flat_map(|domain| &domain.checks).find(|c| c.oid == wanted) {
-                return Ok(Value::from(domain_check_definition(check, pretty)));
+            let of_domain = catalog.domains().find_map(|domain| {
+                Some((domain, domain.checks.iter().find(|check| check.oid == wanted)?))
+            });
+            if let Some((domain, check)) = of_domain {
+                return Ok(Value::from(domain_check_definition(domain, check, pretty)));
             }
             Ok(Value::from(
                 found.map(|(table, constraint)| constraint_definition(execution, &table, &constraint, pretty)),
@@ -309,6 +312,10 @@ fn always() -> Vec<Arc<ScalarUDF>> {
             if let Some(domain) = catalog.domain_by_oid(oid) {
                 return Ok(Value::from(execution.session.search_path().contains(&domain.schema)));
             }
+            if let Some(relation) = relation_of_row_type(oid) {
+                let named = names::relation_name(&catalog, relation);
+                return Ok(Value::from(named.map(|(schema, name)| names::is_visible(execution, &schema, &name))));
+            }
             let found = catalog.type_by_oid(oid);
             let item = found.map(|ty| if let Type::Array(item) = ty { *item } else { ty });
             Ok(Value::from(match item {
@@ -316,7 +323,7 @@ fn always() -> Vec<Arc<ScalarUDF>> {
                 Some(Type::Vector(_) | Type::Halfvec(_) | Type::Sparsevec(_)) => {
                     names::extension_prefix(execution).is_empty()
                 }
-                other => other.is_some(),
+                other => other.is_some() || names::pseudo_type(oid).is_some(),
             }))
         };
         strict "pg_function_is_visible" Type::Bool => yes;
