@@ -24,7 +24,9 @@ use crate::server::decode;
 use crate::server::frontend::{Bind, Format, Message, Target};
 use crate::server::portal::{Portal, PortalState, Portals, RowsInFlight};
 use crate::server::wire::{Frame, Incoming, Wire, WireError};
-use crate::sql::{CancelFlag, Declared, OutputColumn, Prepared, Response, Rows, RowsTag, Session, Statement};
+use crate::sql::{
+    Again, CancelFlag, Declared, OutputColumn, Prepared, Response, Rows, RowsTag, Session, Statement,
+};
 
 /// What can go wrong with a statement: the statement, or the connection under it.
 pub enum Failure {
@@ -281,6 +283,10 @@ impl Connection {
     }
 
     async fn run_query(&mut self, sql: &str) -> Result<(), Failure> {
+        if let Some(again) = self.session.repeated(sql) {
+            let (portal, response) = self.run_prepared(again).await?;
+            return self.answer_simple(portal, response, true).await;
+        }
         let statements = self.session.parse(sql)?;
         let Some(last) = statements.len().checked_sub(1) else {
             backend::empty_query(&mut self.wire.output);
@@ -290,21 +296,35 @@ impl Connection {
             self.session.begin_implicit_block();
         }
         for (index, statement) in statements.iter().enumerate() {
-            let (mut portal, response) = self.run_statement(statement).await?;
-            if let Response::Rows(rows) = &response {
-                if rows.is_binary() {
-                    portal.formats = vec![Format::Binary];
-                }
-                describe(&mut self.wire, &rows.columns, &portal.formats)?;
+            let (portal, response) = self.run_statement(statement).await?;
+            if last == 0 {
+                self.session.keep_repeated(sql, Declared::default(), &portal.prepared);
             }
-            let outcome = self.answer(&mut portal, response, usize::MAX).await?;
-            drop(portal);
-            if index == last {
-                // The commit comes before its CommandComplete: the tag is a promise.
-                self.session.end_implicit().await?;
-            }
-            self.complete(outcome);
+            self.answer_simple(portal, response, index == last).await?;
         }
+        Ok(())
+    }
+
+    /// Answers one statement of a simple query.
+    async fn answer_simple(
+        &mut self,
+        mut portal: Portal,
+        response: Response,
+        is_last: bool,
+    ) -> Result<(), Failure> {
+        if let Response::Rows(rows) = &response {
+            if rows.is_binary() {
+                portal.formats = vec![Format::Binary];
+            }
+            describe(&mut self.wire, &rows.columns, &portal.formats)?;
+        }
+        let outcome = self.answer(&mut portal, response, usize::MAX).await?;
+        drop(portal);
+        if is_last {
+            // The commit comes before its CommandComplete: the tag is a promise.
+            self.session.end_implicit().await?;
+        }
+        self.complete(outcome);
         Ok(())
     }
 
@@ -358,12 +378,17 @@ impl Connection {
 
     async fn prepare_and_run(&mut self, statement: &Statement) -> Result<(Portal, Response)> {
         let prepared = self.session.prepare_statement(statement)?;
+        self.run_prepared(Again { prepared, params: Vec::new(), said: None }).await
+    }
+
+    async fn run_prepared(&mut self, again: Again) -> Result<(Portal, Response)> {
+        let Again { prepared, params, said } = again;
         if let Some(columns) = &prepared.columns {
             check_width(columns.len())?;
         }
         let mut portal = Portal::new(Arc::clone(&prepared), Vec::new(), Vec::new());
         let started = Instant::now();
-        let response = self.session.execute(&prepared, Vec::new()).await?;
+        let response = self.session.execute_said(said.as_ref(), &prepared, params).await?;
         portal.spent.execute = started.elapsed();
         Ok((portal, response))
     }

@@ -1,6 +1,6 @@
 //! What all sessions of a database share: the database and the planner's state.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, OnceLock, Weak};
 
 use tokio::runtime::Handle;
@@ -27,6 +27,8 @@ pub struct Engine {
     pub settings: Vec<(String, String)>,
     /// Who is connected.
     pub seats: Seats,
+    /// Plans of repeated statements, of all sessions.
+    pub plans_kept: AtomicUsize,
     databases: Weak<Databases>,
     workers: OnceLock<Handle>,
 }
@@ -49,6 +51,7 @@ impl Engine {
             sessions: AtomicU64::new(0),
             settings: databases.settings().to_vec(),
             seats: Seats::default(),
+            plans_kept: AtomicUsize::new(0),
             databases: Arc::downgrade(databases),
             workers: OnceLock::new(),
         }))

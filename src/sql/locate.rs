@@ -31,6 +31,8 @@ pub fn locate(error: Error, statement: &Statement) -> Error {
 enum Wanted {
     Name(String),
     Literal(String),
+    /// With its dollar.
+    Parameter(String),
 }
 
 fn wanted(error: &Error) -> Option<Wanted> {
@@ -49,6 +51,9 @@ fn wanted(error: &Error) -> Option<Wanted> {
         SqlState::UNDEFINED_FUNCTION => {
             let name = message.strip_prefix("function ")?.split('(').next()?;
             Some(Wanted::Name(last_part(name)))
+        }
+        SqlState::UNDEFINED_PARAMETER => {
+            Some(Wanted::Parameter(message.strip_prefix("there is no parameter ")?.to_owned()))
         }
         SqlState::INVALID_TEXT_REPRESENTATION
         | SqlState::INVALID_DATETIME_FORMAT
@@ -79,6 +84,7 @@ fn matches_token(token: &Token, wanted: &Wanted) -> bool {
             None => word.value.to_lowercase() == *name,
         },
         (Token::SingleQuotedString(text), Wanted::Literal(literal)) => text == literal,
+        (Token::Placeholder(name), Wanted::Parameter(wanted)) => name == wanted,
         _ => false,
     }
 }

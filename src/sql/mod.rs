@@ -137,6 +137,8 @@ pub mod query;
 mod query_tests;
 // Rows of the views about the server's state.
 pub(crate) mod reports;
+// Plans of statements that come again.
+mod repeated;
 // What executing a statement yields.
 pub mod response;
 // Changes to a query's tree, names of its columns.
@@ -250,6 +252,7 @@ pub use databases::{Databases, Seat};
 pub use engine::Engine;
 pub use maintenance::time_text;
 pub use notifications::Notification;
+pub use repeated::Again;
 pub use response::{CopyChunk, CopyFormat, CopyIn, CopyOut, Notice, Response, Rows, RowsTag, Severity};
 pub use session::{Declared, OutputColumn, Prepared, Session};
 pub use statement::Statement;

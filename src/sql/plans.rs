@@ -304,18 +304,23 @@ impl Session {
         }
     }
 
+    /// Whether a plan is still one of the session's catalogue and settings.
+    pub(super) fn fits(&self, prepared: &Prepared) -> bool {
+        let planned = prepared.plan.lock().clone();
+        Arc::ptr_eq(&planned.catalog, &self.shared.current_catalog())
+            && planned.search_path == self.shared.settings.lock().text(id::SEARCH_PATH)
+            && planned.look == self.shared.look()
+    }
+
     /// The plan, made again if it no longer fits.
     fn fresh_plan(&self, prepared: &Prepared) -> Result<Plan> {
         let planned = prepared.plan.lock().clone();
+        if self.fits(prepared) {
+            return Ok(planned.plan);
+        }
         let catalog = self.shared.current_catalog();
         let search_path = self.shared.settings.lock().text(id::SEARCH_PATH);
         let look = self.shared.look();
-        if Arc::ptr_eq(&planned.catalog, &catalog)
-            && planned.search_path == search_path
-            && planned.look == look
-        {
-            return Ok(planned.plan);
-        }
         let Some(statement) = &prepared.statement else { return Ok(planned.plan) };
         let started = Instant::now();
         let types: Vec<Option<Type>> = prepared.param_types.iter().cloned().map(Some).collect();

@@ -29,7 +29,9 @@ use crate::sql::engine::Engine;
 use crate::sql::known::Known;
 use crate::sql::locate::locate;
 use crate::sql::notifications::{Mailbox, Notification};
+use crate::sql::parameters;
 use crate::sql::plans::Plan;
+use crate::sql::repeated::Repeated;
 use crate::sql::response::{Notice, Response, Rows, Severity};
 use crate::sql::settings::{Settings, Value as SettingValue, id, parse_bool};
 use crate::sql::shared::Shared;
@@ -149,11 +151,12 @@ pub struct Session {
     pub(crate) state: State,
     pub(crate) cursors: HashMap<String, Cursor>,
     pub(crate) copy: Option<Box<CopyInState>>,
-    notices: Vec<Notice>,
+    pub(crate) notices: Vec<Notice>,
     /// Calls of functions that are kept prepared, by the oids of the functions.
     pub(crate) calls: HashMap<Oid, Arc<Prepared>>,
     /// Of the query string that was parsed last, until a statement of it is planned.
     pub(crate) parse_time: Duration,
+    pub(crate) repeated: Repeated,
 }
 
 impl Session {
@@ -200,6 +203,7 @@ impl Session {
             notices: Vec::new(),
             calls: HashMap::new(),
             parse_time: Duration::ZERO,
+            repeated: Repeated::default(),
         })
     }
 
@@ -229,6 +233,10 @@ impl Session {
     /// Plans one statement of a simple query: no parameters.
     pub fn prepare_statement(&mut self, statement: &Statement) -> Result<Arc<Prepared>> {
         let planned = self.plan(Some(statement.clone()), Declared::default());
+        let planned = planned.and_then(|prepared| match prepared.param_types.is_empty() {
+            true => Ok(prepared),
+            false => parameters::refuse(statement.text()).map(|()| prepared),
+        });
         self.failing(planned, Some(statement))
     }
 
@@ -244,6 +252,14 @@ impl Session {
 
     /// Parses and plans for the extended protocol.
     pub fn prepare(&mut self, sql: &str, declared: Declared<'_>) -> Result<Arc<Prepared>> {
+        if declared.domains.is_empty()
+            && let Some(kept) = self.kept(sql, declared.types)
+        {
+            let statement = kept.statement.as_ref();
+            let checked = self.check_not_failed(statement.map(|statement| &statement.ast));
+            let outcome = checked.and_then(|()| self.cancel.begin()).map(|()| Arc::clone(&kept));
+            return self.failing(outcome, statement);
+        }
         let mut statements = self.parse(sql)?;
         if statements.len() > 1 {
             self.fail();
@@ -254,6 +270,9 @@ impl Session {
         let planned = self.plan(statement.clone(), declared);
         // Planning cannot be interrupted; what was cancelled meanwhile ends here.
         let planned = planned.and_then(|planned| self.cancel.begin().map(|()| planned));
+        if let Ok(prepared) = &planned {
+            self.keep_repeated(sql, declared, prepared);
+        }
         self.failing(planned, statement.as_ref())
     }
 
@@ -307,15 +326,27 @@ impl Session {
     /// Runs it. An error leaves the transaction aborted (the session knows); the server still calls
     /// [`Session::end_implicit`]. An error in a response's stream is reported with [`Session::fail`].
     pub async fn execute(&mut self, prepared: &Arc<Prepared>, params: Vec<Value>) -> Result<Response> {
+        self.execute_said(None, prepared, params).await
+    }
+
+    /// [`Session::execute`] of what a client said in another text, with literals in the place of parameters.
+    pub async fn execute_said(
+        &mut self,
+        said: Option<&Arc<str>>,
+        prepared: &Arc<Prepared>,
+        params: Vec<Value>,
+    ) -> Result<Response> {
+        // Places in another text are not the client's.
+        let statement = prepared.statement.as_ref().filter(|_| said.is_none());
         if let Err(error) = self.cancel.begin() {
-            return self.failing(Err(error), prepared.statement.as_ref());
+            return self.failing(Err(error), statement);
         }
-        if let Some(statement) = &prepared.statement {
-            self.shared.activity.begin(statement.source.text());
+        if let Some(text) = said.or(statement.map(|statement| statement.source.text())) {
+            self.shared.activity.begin(text);
         }
         let timer = self.start_timer();
         let outcome = self.run(prepared, params, timer).await;
-        self.failing(outcome, prepared.statement.as_ref())
+        self.failing(outcome, statement)
     }
 
     /// The client wants more of the rows of a portal that was suspended: each portion has statement_timeout.
@@ -642,6 +673,7 @@ impl Session {
     fn discard(&mut self, what: Discard) -> Result<Response> {
         match what {
             Discard::All => {
+                self.forget_repeated();
                 self.refuse_in_block("DISCARD ALL")?;
                 self.cursors.clear();
                 self.show_cursors();
@@ -658,7 +690,10 @@ impl Session {
                 Ok(done("DISCARD SEQUENCES"))
             }
             // Plans are checked against the catalogue at each execution.
-            Discard::Plans => Ok(done("DISCARD PLANS")),
+            Discard::Plans => {
+                self.forget_repeated();
+                Ok(done("DISCARD PLANS"))
+            }
             Discard::Temp => {
                 self.refuse_in_block("DISCARD TEMP")?;
                 drop_temporary(&self.shared.engine.database, Some(&self.shared.temporary_schema()))?;

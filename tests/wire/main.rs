@@ -1,7 +1,8 @@
 //! The wire as clients see it: a real server on a socket, in this process, over an in-memory file system.
 //!
 //! `calls` is the function call sub-protocol; `queries` and `copies` use tokio-postgres, as an application would; `frames` speaks raw bytes, also wrong ones;
-//! `mutated` sends what no client would; `notifications` has several clients at once, `databases` several databases, `dumps` what `hither dump` writes, `encodings` clients of other encodings than UTF-8; `process` runs the binary itself.
+//! `mutated` sends what no client would; `notifications` has several clients at once, `databases` several databases, `dumps` what `hither dump` writes, `encodings` clients of other encodings than UTF-8; `process` runs the binary itself, `repeated` sends
+//! what was there before.
 
 #![cfg(feature = "server")]
 
@@ -15,6 +16,7 @@ mod mutated;
 mod notifications;
 mod process;
 mod queries;
+mod repeated;
 // The differential test draws from it too.
 #[path = "../differential/random.rs"]
 mod random;

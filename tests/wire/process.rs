@@ -166,10 +166,17 @@ fn a_benchmark_leaves_the_table_as_it_was_and_compares_what_it_measured() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Running::start(folder.path());
     let size =
-        ["--rows", "800", "--dimensions", "8", "--metric", "l2", "--hold-back", "200", "--queries", "20"];
-    let speed = ["--seconds", "0.05", "--connections", "1,2", "--insert-rows", "50", "--update-rows", "100"];
+        ["--rows", "400", "--dimensions", "8", "--metric", "l2", "--hold-back", "100", "--queries", "20"];
+    let speed = ["--seconds", "0.05", "--connections", "1,2", "--insert-rows", "20", "--update-rows", "40"];
     let rounds = ["--rounds", "2", "--beside", &server.url, "--json", "found.json"];
-    let phases = ["--phases", "load,index,floor,search,filtered,insert,update,live", "--ef-search", "40", "--filter-ef-search", "40"];
+    let phases = [
+        "--phases",
+        "load,index,floor,search,filtered,insert,update,live",
+        "--ef-search",
+        "40",
+        "--filter-ef-search",
+        "40",
+    ];
     let output = hither(&["bench", &server.url], folder.path())
         .args([&size[..], &speed, &rounds, &phases].concat())
         .output()
@@ -177,20 +184,20 @@ fn a_benchmark_leaves_the_table_as_it_was_and_compares_what_it_measured() {
     let shown = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{shown}\n{}", String::from_utf8_lossy(&output.stderr));
     for row in
-        ["| HNSW build, s |", "| 40 | 1 | ", "| tenth | ", "UPDATE of metadata, 2 connections", "| 800 | "]
+        ["| HNSW build, s |", "| 40 | 1 | ", "| tenth | ", "UPDATE of metadata, 2 connections", "| 400 | "]
     {
         assert!(shown.lines().any(|line| line.starts_with("| ") && line.contains(row)), "{row} in {shown}");
     }
     // What was inserted and updated for measuring is gone again.
     let left = "SELECT count(*) || ' ' || min(size) || ' ' || max(id) FROM hither_bench";
     let left = sql(&server.url, left).expect("an answer");
-    assert!(left.starts_with("600 ") && left.ends_with(" 599") && !left.contains('-'), "{left}");
+    assert!(left.starts_with("300 ") && left.ends_with(" 299") && !left.contains('-'), "{left}");
     let found = std::fs::read_to_string(folder.path().join("found.json")).expect("a file");
     let found: serde_json::Value = serde_json::from_str(&found).expect("JSON");
     for (server, round) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
         let report = &found[server][round];
         assert_eq!(report["live"].as_array().map(Vec::len), Some(10), "{report}");
-        assert_eq!(report["live"][9]["rows"], 800, "{report}");
+        assert_eq!(report["live"][9]["rows"], 400, "{report}");
         assert!(report["live"][9]["recall"].as_f64().is_some_and(|recall| recall > 0.9), "{report}");
     }
 }

@@ -294,6 +294,7 @@ const PSEUDO_TYPES: &[(Oid, &str)] = &[
     (2279, "trigger"),
     (2281, "internal"),
     (2283, "anyelement"),
+    (2287, "record[]"),
     (3838, "event_trigger"),
 ];
 

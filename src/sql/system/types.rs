@@ -247,10 +247,13 @@ pub fn relation_of_row_type(oid: u32) -> Option<u32> {
     (oid >> 29 == 1).then_some(oid & 0x1fff_ffff)
 }
 
+const RECORD_OID: u32 = 2249;
+const RECORD_ARRAY_OID: u32 = 2287;
+
 /// Pseudo-types that pg_type lists.
 const PSEUDO_TYPES: [(u32, &str); 6] = [
     (705, "unknown"),
-    (2249, "record"),
+    (RECORD_OID, "record"),
     (2276, "any"),
     (2277, "anyarray"),
     (2278, "void"),
@@ -423,13 +426,17 @@ fn types(execution: &Execution, rows: &mut Rows) -> Result<()> {
             cells! { typnamespace: schema, typelem: entry.oid, typsubscript: "array_subscript_handler" },
         );
     }
-    for (oid, name) in PSEUDO_TYPES {
+    let mut add_pseudo = |oid: u32, name: &str, inout: &str, element: u32, array: u32| {
         rows.add(cells! {
-            oid: oid, typname: name, typlen: -1i16, typbyval: false, typtype: 'p', typcategory: 'P',
-            typinput: format!("{name}_in"), typoutput: format!("{name}_out"), typreceive: "-", typsend: "-",
-            typalign: 'i', typstorage: 'p', typdelim: ',',
+            oid: oid, typname: name, typlen: -1i16, typbyval: false, typtype: 'p', typcategory: 'P', typelem: element,
+            typarray: array, typinput: format!("{inout}_in"), typoutput: format!("{inout}_out"), typreceive: "-",
+            typsend: "-", typalign: 'i', typstorage: 'p', typdelim: ',',
         });
+    };
+    for (oid, name) in PSEUDO_TYPES {
+        add_pseudo(oid, name, name, 0, if oid == RECORD_OID { RECORD_ARRAY_OID } else { 0 });
     }
+    add_pseudo(RECORD_ARRAY_OID, "_record", "array", RECORD_OID, 0);
     let mut add_rows = |relation: u32, schema: &str, name: &str| {
         rows.add(cells! {
             oid: row_type_oid(relation), typname: name, typnamespace: schema_oid(&catalog, schema), typlen: -1i16,

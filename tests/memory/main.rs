@@ -3,11 +3,12 @@
 //!
 //! The least budget, 64 MB, and twice as much in 6,000 rows of a vector of 128 dimensions and a note as long as it takes;
 //! `HITHER_MEMORY_ROWS=1000000 HITHER_MEMORY_TIMES=10 cargo test --release --test memory -- --nocapture` has ten times the
-//! budget in a million rows, and tells how much each phase took.
+//! budget in a million rows, and tells how much each phase took. `crowd` has many connections instead of many rows.
 
 #![cfg(all(feature = "server", target_os = "linux"))]
 
-#[path = "kill/served.rs"]
+mod crowd;
+#[path = "../kill/served.rs"]
 mod served;
 
 use std::sync::Arc;

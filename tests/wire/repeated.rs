@@ -1,0 +1,148 @@
+//! Statements that come again: their plans are kept, and nothing but the time they take tells.
+
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, SimpleQueryMessage};
+
+use crate::{House, state};
+
+/// The rows of a simple query as text; of an error its SQLSTATE and where in the text it is.
+async fn ask(client: &Client, sql: &str) -> String {
+    let messages = match client.simple_query(sql).await {
+        Ok(messages) => messages,
+        Err(error) => {
+            let position = error.as_db_error().and_then(|error| error.position().cloned());
+            return format!("{} {position:?}", state(&error));
+        }
+    };
+    let row = |message: &SimpleQueryMessage| match message {
+        SimpleQueryMessage::Row(row) => {
+            let cells: Vec<&str> = (0..row.len()).map(|at| row.get(at).unwrap_or("NULL")).collect();
+            Some(cells.join(" "))
+        }
+        _ => None,
+    };
+    messages.iter().filter_map(row).collect::<Vec<_>>().join("\n")
+}
+
+/// The time that planning the statement before the last took.
+async fn planning(client: &Client, of: &str) -> String {
+    let sql = format!(
+        "SELECT plan_us = 0 FROM hither.timings WHERE statement LIKE '{of}%' ORDER BY number DESC LIMIT 1"
+    );
+    ask(client, &sql).await
+}
+
+const TABLE: &str = "CREATE EXTENSION vector; CREATE TABLE t (id int PRIMARY KEY, kind text, v vector(2), h halfvec(2)); \
+    INSERT INTO t SELECT i, 'k' || i % 3, ARRAY[i, 0]::real[]::vector, ARRAY[i, 0]::real[]::halfvec \
+    FROM generate_series(1, 100) i; CREATE INDEX ON t USING hnsw (v vector_l2_ops)";
+
+#[test]
+fn a_query_that_comes_again_is_not_planned_again_and_answers_for_its_own_vector() {
+    House::new().run(async |house| {
+        let client = house.connect().await;
+        client.batch_execute(TABLE).await.expect("a table");
+        for sql in [
+            "SELECT id FROM t ORDER BY v <-> '[$,0]' LIMIT 3",
+            "SELECT id FROM t ORDER BY v<->'[$, 0]'::vector LIMIT 3;",
+            "SELECT id, h <-> '[$,0]' AS d FROM t WHERE kind = 'k1' ORDER BY h <-> '[$,0]', id LIMIT 2",
+            "SELECT count(*), min(v <-> '[$,0]') FROM t WHERE v <-> '[$,0]' < 7.5",
+            "SELECT v <-> '[$,0]' > 3, count(*) FROM t GROUP BY v <-> '[$,0]' > 3 ORDER BY 1",
+        ] {
+            // Of what is planned each time: a comment is enough.
+            for x in ["10", "20.25", "-3", "1e1", "99"] {
+                let said = sql.replace('$', x);
+                let planned = ask(&client, &format!("{said} -- once")).await;
+                assert_eq!(ask(&client, &said).await, planned, "{said}");
+            }
+            let start = sql.split('$').next().unwrap_or_default().replace('\'', "");
+            let start = start.trim_end_matches('[');
+            assert_eq!(planning(&client, start).await, "t", "{start}");
+        }
+    });
+}
+
+#[test]
+fn errors_of_a_query_that_comes_again_are_its_own() {
+    House::new().run(async |house| {
+        let client = house.connect().await;
+        client.batch_execute(TABLE).await.expect("a table");
+        let nearest = |vector: &str| format!("SELECT id FROM t ORDER BY v <-> '{vector}' LIMIT 1");
+        for _ in 0..3 {
+            assert_eq!(ask(&client, &nearest("[7,0]")).await, "7");
+        }
+        assert_eq!(ask(&client, &nearest("[7,x]")).await, "22P02 Some(Original(33))");
+        assert_eq!(ask(&client, &nearest("[7,0,0]")).await, "22000 None");
+        assert_eq!(ask(&client, "BEGIN").await, "");
+        assert_eq!(ask(&client, "SELECT 1 / 0").await, "22012 None");
+        assert_eq!(ask(&client, &nearest("[7,0]")).await, "25P02 None");
+        assert_eq!(ask(&client, "ROLLBACK").await, "");
+        assert_eq!(ask(&client, &nearest("[8,0]")).await, "8");
+        // What was said, and not what was planned.
+        for vector in ["[1,0]", "[2,0]", "[3,0]"] {
+            let sql = format!(
+                "SELECT query FROM pg_stat_activity, t WHERE pid = pg_backend_pid() ORDER BY v <-> '{vector}' LIMIT 1"
+            );
+            assert_eq!(ask(&client, &sql).await, sql);
+        }
+    });
+}
+
+#[test]
+fn definitions_and_settings_count_for_a_query_that_comes_again() {
+    House::new().run(async |house| {
+        let (client, other) = (house.connect().await, house.connect().await);
+        client.batch_execute(TABLE).await.expect("a table");
+        let first = "SELECT * FROM t ORDER BY v <-> '[5,0]' LIMIT 1";
+        let zoned = "SELECT '2024-01-01 12:00+00'::timestamptz";
+        for _ in 0..3 {
+            assert_eq!(ask(&client, first).await, "5 k2 [5,0] [5,0]");
+            assert_eq!(ask(&client, zoned).await, "2024-01-01 12:00:00+00");
+        }
+        assert_eq!(ask(&client, "SET TimeZone = 'Asia/Tokyo'").await, "");
+        assert_eq!(ask(&client, zoned).await, "2024-01-01 21:00:00+09");
+        other.batch_execute("ALTER TABLE t ADD more int DEFAULT 1, DROP h").await.expect("a change");
+        assert_eq!(ask(&client, first).await, "5 k2 [5,0] 1");
+        client
+            .batch_execute(
+                "CREATE SCHEMA s; CREATE TABLE s.t (v vector(2)); INSERT INTO s.t VALUES ('[1,1]')",
+            )
+            .await
+            .expect("another");
+        assert_eq!(ask(&client, "SET search_path = s, public").await, "");
+        assert_eq!(ask(&client, first).await, "[1,1]");
+        assert_eq!(ask(&client, "RESET search_path").await, "");
+        for _ in 0..3 {
+            assert_eq!(ask(&client, first).await, "5 k2 [5,0] 1");
+        }
+        other.batch_execute("DROP TABLE t").await.expect("a change");
+        assert_eq!(ask(&client, first).await, "42P01 Some(Original(15))");
+        assert_eq!(ask(&client, "SELECT $1").await, "42P02 Some(Original(8))");
+    });
+}
+
+#[test]
+fn a_parse_that_comes_again_is_not_planned_again() {
+    House::new().run(async |house| {
+        let client = house.connect().await;
+        client.batch_execute(TABLE).await.expect("a table");
+        // Parse without a name, as node-postgres sends it.
+        let sql = "SELECT kind FROM t WHERE id = $1";
+        for (id, kind) in [(1i32, "k1"), (2, "k2"), (3, "k0"), (4, "k1")] {
+            let rows = client.query_typed(sql, &[(&id, Type::INT4)]).await.expect("an answer");
+            assert_eq!(rows[0].get::<_, &str>(0), kind);
+        }
+        assert_eq!(planning(&client, "SELECT kind FROM t").await, "t");
+        // A parameter of another type is another statement.
+        let rows = client.query_typed(sql, &[(&5i64, Type::INT8)]).await.expect("an answer");
+        assert_eq!(rows[0].get::<_, &str>(0), "k2");
+        // What Parse has planned is no simple query, which has no parameters.
+        assert_eq!(ask(&client, sql).await, "42P02 Some(Original(31))");
+        let change = "INSERT INTO t (id, kind) VALUES ($1, 'new') RETURNING id";
+        for id in 201i32..205 {
+            let rows = client.query_typed(change, &[(&id, Type::INT4)]).await.expect("an answer");
+            assert_eq!(rows[0].get::<_, i32>(0), id);
+        }
+        let again = client.query_typed(change, &[(&201i32, Type::INT4)]).await.expect_err("it is there");
+        assert_eq!(state(&again), "23505");
+    });
+}
