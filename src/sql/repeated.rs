@@ -10,7 +10,8 @@
 //!
 //! A literal behind an operator of distances is a parameter so: its type follows from the operator in either form. All
 //! else of the text has to be the same, byte for byte. A plan is used as long as it fits, as that of a prepared statement
-//! is; whatever is not as expected is left to the way every statement goes the first time, and to its errors.
+//! is; whatever is not as expected is left to the way every statement goes the first time, and to its errors. So is a
+//! text that may say `'now'` or `'today'`, which is a moment of its own each time.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -141,7 +142,11 @@ impl Session {
 
     /// Keeps a plan that was made for a text, when the text came before.
     pub(crate) fn keep_repeated(&mut self, text: &str, declared: Declared<'_>, prepared: &Arc<Prepared>) {
-        if !self.may_repeat(text) || !declared.domains.is_empty() || !prepared.is_one_plan() {
+        if !self.may_repeat(text)
+            || !declared.domains.is_empty()
+            || !prepared.is_one_plan()
+            || tells_time(text)
+        {
             return;
         }
         let hash = hash(text, declared.types);
@@ -180,7 +185,7 @@ impl Session {
 
     /// `None` for what is no query alone, or not planned with parameters of pgvector's types.
     fn plan_lifted(&mut self, text: &str) -> Option<Arc<Prepared>> {
-        let mut statements = dialect::parse(text).ok()?;
+        let mut statements = dialect::parse(text).ok().filter(|_| !tells_time(text))?;
         let statement = statements.pop().filter(|statement| matches!(statement.ast, Ast::Query(_)))?;
         if !statements.is_empty() {
             return None;
@@ -214,12 +219,27 @@ impl Prepared {
     }
 }
 
+/// Whether a text has a word that is a moment as a literal: a constant of a plan, and another one the next time. `now()` is
+/// none.
+fn tells_time(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    ["now", "today", "tomorrow", "yesterday"].into_iter().any(|word| {
+        text.match_indices(word).any(|(at, _)| {
+            let (before, after) = (&text[..at], &text[at + word.len()..]);
+            let is_word = |c: char| c.is_alphanumeric() || c == '_';
+            !before.ends_with(is_word) && !after.starts_with(is_word) && !after.trim_start().starts_with('(')
+        })
+    })
+}
+
 /// A text with parameters in the place of literals.
 #[derive(Debug, PartialEq)]
 struct Lifted<'a> {
     text: String,
-    /// What $1, $2, ... stand for, without quotes; each once.
+    /// What $1, $2, ... stand for, without quotes.
     literals: Vec<&'a str>,
+    /// The word before the operator of each, which tells the type.
+    beside: Vec<String>,
 }
 
 /// Operators beside which a literal is a vector, whatever its type.
@@ -228,7 +248,8 @@ const OPERATORS: [&str; 4] = ["<->", "<=>", "<#>", "<+>"];
 impl<'a> Lifted<'a> {
     /// `None` without a literal to lift, and for texts with more than words, numbers, operators and plain strings in them.
     fn of(sql: &'a str) -> Option<Lifted<'a>> {
-        let mut lifted = Lifted { text: String::with_capacity(256), literals: Vec::new() };
+        let mut lifted =
+            Lifted { text: String::with_capacity(256), literals: Vec::new(), beside: Vec::new() };
         let mut rest = sql;
         while let Some(place) = rest.find(['\'', '"', '$', '\\', '-', '/']) {
             let (before, from) = rest.split_at(place);
@@ -251,12 +272,14 @@ impl<'a> Lifted<'a> {
             if after.starts_with(quote) || content.contains('\\') {
                 return None;
             }
-            let is_vector = quote == "'"
-                && content.starts_with(['[', '{'])
-                && OPERATORS.iter().any(|operator| lifted.text.trim_end().ends_with(operator));
-            match is_vector {
-                true => lifted.push(content),
-                false => lifted.text.extend([quote, content, quote]),
+            let is_vector = quote == "'" && content.starts_with(['[', '{']);
+            let operand = || {
+                let text = lifted.text.trim_end();
+                OPERATORS.iter().find_map(|operator| Some(last_word(text.strip_suffix(operator)?)))
+            };
+            match is_vector.then(operand).flatten() {
+                Some(operand) => lifted.push(content, operand),
+                None => lifted.text.extend([quote, content, quote]),
             }
             rest = after;
         }
@@ -264,15 +287,23 @@ impl<'a> Lifted<'a> {
         (!lifted.literals.is_empty()).then_some(lifted)
     }
 
-    /// The same literal is the same parameter, for expressions are known as the same by it.
-    fn push(&mut self, literal: &'a str) {
-        let known = self.literals.iter().position(|known| *known == literal);
+    /// The same literal beside the same operand is the same parameter, for expressions are known as the same by it.
+    fn push(&mut self, literal: &'a str, operand: String) {
+        let mut known = self.literals.iter().zip(&self.beside);
+        let known = known.position(|(known, beside)| *known == literal && *beside == operand);
         let place = known.unwrap_or_else(|| {
             self.literals.push(literal);
+            self.beside.push(operand);
             self.literals.len() - 1
         });
         self.text.push_str(&format!("${}", place + 1));
     }
+}
+
+fn last_word(text: &str) -> String {
+    let text = text.trim_end();
+    let start = text.rfind(|c: char| c.is_whitespace() || matches!(c, '(' | ',')).map_or(0, |at| at + 1);
+    text[start..].to_owned()
 }
 
 #[cfg(test)]
@@ -288,6 +319,10 @@ mod tests {
         let sql = "SELECT 'a', v <-> '[1,-2]'::vector(2) FROM \"T x\" WHERE b = '[1]' ORDER BY v<=>'[3]', v <-> '[1,-2]'";
         let text = "SELECT 'a', v <-> $1::vector(2) FROM \"T x\" WHERE b = '[1]' ORDER BY v<=>$2, v <-> $1";
         assert_eq!(lifted(sql), Some((text.to_owned(), vec!["[1,-2]", "[3]"])));
+        // Beside another operand it may be of another type.
+        let sql = "SELECT v <-> '[1]', (h<->'[1]') FROM t ORDER BY h <-> '[1]'";
+        let text = "SELECT v <-> $1, (h<->$2) FROM t ORDER BY h <-> $2";
+        assert_eq!(lifted(sql), Some((text.to_owned(), vec!["[1]", "[1]"])));
         for other in [
             "SELECT v <-> $1 FROM t WHERE v <-> '[1]' < 1",
             "SELECT v <-> '[1]' -- a comment's '",
@@ -299,6 +334,16 @@ mod tests {
             "SELECT '[1]' <-> v",
         ] {
             assert_eq!(lifted(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn moments_of_a_word_are_told_from_functions_and_names() {
+        for text in ["SELECT 'now'::date", "SELECT DATE 'Today'", "SELECT ' yesterday 10:00'::timestamp"] {
+            assert!(tells_time(text), "{text}");
+        }
+        for text in ["SELECT now ()", "SELECT known, now_at FROM t", "SELECT 'snow'"] {
+            assert!(!tells_time(text), "{text}");
         }
     }
 }

@@ -46,6 +46,7 @@ fn a_query_that_comes_again_is_not_planned_again_and_answers_for_its_own_vector(
             "SELECT id FROM t ORDER BY v<->'[$, 0]'::vector LIMIT 3;",
             "SELECT id, h <-> '[$,0]' AS d FROM t WHERE kind = 'k1' ORDER BY h <-> '[$,0]', id LIMIT 2",
             "SELECT count(*), min(v <-> '[$,0]') FROM t WHERE v <-> '[$,0]' < 7.5",
+            "SELECT v <-> '[$,0]', h <-> '[$,0]' FROM t ORDER BY 1, 2 LIMIT 1",
             "SELECT v <-> '[$,0]' > 3, count(*) FROM t GROUP BY v <-> '[$,0]' > 3 ORDER BY 1",
         ] {
             // Of what is planned each time: a comment is enough.
@@ -77,6 +78,11 @@ fn errors_of_a_query_that_comes_again_are_its_own() {
         assert_eq!(ask(&client, &nearest("[7,0]")).await, "25P02 None");
         assert_eq!(ask(&client, "ROLLBACK").await, "");
         assert_eq!(ask(&client, &nearest("[8,0]")).await, "8");
+        // A moment of its own each time.
+        let first = ask(&client, "SELECT 'now'::timestamptz").await;
+        for _ in 0..3 {
+            assert_ne!(ask(&client, "SELECT 'now'::timestamptz").await, first);
+        }
         // What was said, and not what was planned.
         for vector in ["[1,0]", "[2,0]", "[3,0]"] {
             let sql = format!(
