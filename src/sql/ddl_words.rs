@@ -388,7 +388,7 @@ fn column_option(
                 let message = format!("multiple default values specified for column \"{column}\"");
                 return Err(Error::new(SqlState::SYNTAX_ERROR, message));
             }
-            definition.default = (!is_no_default(expression, &definition.ty)).then(|| expression.to_string());
+            definition.default = Some(expression.to_string());
         }
         ColumnOption::PrimaryKey(key) => {
             add(ConstraintKind::PrimaryKey(vec![column]), deferral(&key.characteristics)?);
@@ -433,17 +433,8 @@ fn column_option(
     Ok(())
 }
 
-/// Whether it is NULL, which as a default is none; where the column's type has a length to be fitted into, PostgreSQL
-/// keeps it.
-fn is_no_default(expression: &ast::Expr, ty: &ColumnType) -> bool {
-    match ty {
-        ColumnType::Plain(ty) | ColumnType::Serial(ty) => is_null_of(expression, ty),
-        // A user's type has no modifiers.
-        ColumnType::Named(_) | ColumnType::Domain(_) => is_null_of(expression, &Type::Text),
-    }
-}
-
-/// Whether an expression is NULL without more ado in a column of this type.
+/// Whether an expression is NULL without more ado in a column of this type, which as a default is none; where the type
+/// has a length to be fitted into, or is a domain's, which may have another default, PostgreSQL keeps it.
 pub fn is_null_of(expression: &ast::Expr, ty: &Type) -> bool {
     match expression {
         ast::Expr::Nested(inner) => is_null_of(inner, ty),

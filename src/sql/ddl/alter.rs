@@ -14,11 +14,10 @@ use crate::sql::ddl::generated::reads_column;
 use crate::sql::ddl::index::PLAINLY;
 use crate::sql::ddl::partition::refuse_key_column;
 use crate::sql::ddl::references::with_renamed_column;
-use crate::sql::ddl::retype::{Source, names_column};
+use crate::sql::ddl::retype::{Retyping, names_column};
 use crate::sql::ddl::table::{Builder, check_identity, stored_identity};
 use crate::sql::ddl_words::is_null_of;
 use crate::sql::dialect;
-use crate::sql::dialect::parse_query;
 use crate::sql::dml::cells::{self, Target};
 use crate::sql::dml::defaults::sequence_text;
 use crate::sql::partition_words::PartitionAction;
@@ -31,8 +30,7 @@ use crate::sql::statement::{
 };
 use crate::sql::storage_parameters;
 use crate::sql::system_columns;
-use crate::types::arrow::value_at;
-use crate::types::{Type, Value};
+use crate::types::Value;
 
 impl Session {
     pub(super) async fn alter_table(&mut self, alter: &AlterTable) -> Result<Response> {
@@ -63,13 +61,17 @@ impl Session {
         };
         // Locked before the definition is read that the actions change.
         self.retry(|transaction| transaction.lock_table(table.oid)).await?;
+        let catalog = self.shared.current_catalog();
+        let table =
+            catalog.table_by_oid(table.oid).cloned().ok_or_else(|| undefined_relation(&alter.name))?;
+        let mut retyping = self.start_retyping(&table, &alter.actions).await?;
         let mut actions: Vec<&AlterAction> = alter.actions.iter().collect();
         actions.sort_by_key(|action| pass(action));
         for action in actions {
             let catalog = self.shared.current_catalog();
             let table =
                 catalog.table_by_oid(table.oid).cloned().ok_or_else(|| undefined_relation(&alter.name))?;
-            self.alter_one(&table, action, alter.only).await?;
+            self.alter_one(&table, action, alter.only, &mut retyping).await?;
         }
         if !alter.only {
             self.name_indexes(table.oid, None, None).await?;
@@ -77,7 +79,14 @@ impl Session {
         Ok(done("ALTER TABLE"))
     }
 
-    async fn alter_one(&mut self, table: &Arc<Table>, action: &AlterAction, only: bool) -> Result<()> {
+    /// `retyping`: what all changes of types in the statement are together; the first of them does it.
+    async fn alter_one(
+        &mut self,
+        table: &Arc<Table>,
+        action: &AlterAction,
+        only: bool,
+        retyping: &mut Option<Retyping<'_>>,
+    ) -> Result<()> {
         match action {
             AlterAction::OwnerTo(owner) => self.check_owner(owner),
             AlterAction::Hint => Ok(()),
@@ -119,14 +128,10 @@ impl Session {
             AlterAction::DropIdentity { column, if_exists } => {
                 self.drop_identity(table, column, *if_exists).await
             }
-            AlterAction::SetType { column, ty, collation, using } => {
-                let catalog = self.shared.current_catalog();
-                let path = self.shared.schemas(&catalog);
-                let (domain, ty) = (ty.domain(&catalog, &path), ty.resolve(&catalog, &path)?);
-                super::table::check_collation(&ty, collation.as_deref())?;
-                self.alter_type(table, column, (&ty, domain), using.as_deref()).await?;
-                self.set_collation(table.oid, column, collation.as_ref()).await
-            }
+            AlterAction::SetType { .. } => match retyping.take() {
+                Some(retyping) => self.retype(table, retyping).await,
+                None => Ok(()),
+            },
             AlterAction::SetExpression { column, sql } => {
                 self.set_expression(table, column, Some(sql.as_str()), false).await
             }
@@ -254,73 +259,8 @@ impl Session {
         self.put(altered).await
     }
 
-    /// Whether every row's reference leads somewhere: by one query, so that it costs a join.
-    async fn verify_references(&mut self, table: &Table, name: &str, key: &ForeignKey) -> Result<()> {
-        let catalog = self.shared.current_catalog();
-        let Some(parent) = catalog.table_by_oid(key.table) else { return Ok(()) };
-        let names = |table: &Table, numbers: &[u16]| -> Vec<String> {
-            let columns = numbers.iter().filter_map(|number| table.column_number(*number));
-            columns.map(|column| quoted(&column.name)).collect()
-        };
-        let (own, other) = (names(table, &key.columns), names(parent, &key.referenced));
-        let present: Vec<String> = own.iter().map(|name| format!("c.{name} IS NOT NULL")).collect();
-        let equal: Vec<String> = own.iter().zip(&other).map(|(c, p)| format!("c.{c} = p.{p}")).collect();
-        let missing = format!("p.{} IS NULL", other.first().map_or("", String::as_str));
-        let from = format!(
-            "FROM {}.{} c LEFT JOIN {}.{} p ON {} WHERE {} AND {missing}",
-            quoted(&table.schema),
-            quoted(&table.name),
-            quoted(&parent.schema),
-            quoted(&parent.name),
-            equal.join(" AND "),
-            present.join(" AND "),
-        );
-        if self.count(&format!("SELECT count(*) {from}")).await? == 0 {
-            return Ok(());
-        }
-        let cells = own.iter().map(|name| format!("c.{name}::text")).collect::<Vec<_>>().join(", ");
-        let values = self.first_row(&format!("SELECT {cells} {from} LIMIT 1")).await?;
-        let plain = |numbers: &[u16]| -> Vec<&str> {
-            let columns = numbers.iter().filter_map(|number| table.column_number(*number));
-            columns.map(|column| column.name.as_str()).collect()
-        };
-        let message = format!(
-            "insert or update on table \"{}\" violates foreign key constraint \"{name}\"",
-            table.name
-        );
-        Err(Error::new(SqlState::FOREIGN_KEY_VIOLATION, message)
-            .detail(format!(
-                "Key ({})=({}) is not present in table \"{}\".",
-                plain(&key.columns).join(", "),
-                values.join(", "),
-                parent.name
-            ))
-            .table(&table.schema, &table.name)
-            .constraint(name))
-    }
-
-    /// The texts of the first row of a query of texts.
-    async fn first_row(&mut self, sql: &str) -> Result<Vec<String>> {
-        let query = parse_query(sql)?;
-        let query = {
-            let catalog = self.shared.current_catalog();
-            let schemas = self.shared.schemas(&catalog);
-            Arc::new(query::plan(&query, &self.plan_context(&self.shared.environment(), &catalog, &schemas))?)
-        };
-        let mut stream = self.query_stream(&query, &[]).await?;
-        while let Some(batch) = stream.next().await {
-            let batch = batch?;
-            if batch.num_rows() > 0 {
-                let cells = batch.columns().iter().map(|column| value_at(column, 0, &Type::Text));
-                let texts = cells.map(|cell| Ok(crate::types::text::to_string(&cell?)));
-                return texts.collect();
-            }
-        }
-        Ok(Vec::new())
-    }
-
     /// A table with a new key constraint, and the unique index behind it.
-    async fn put_with_index(
+    pub(super) async fn put_with_index(
         &mut self,
         table: Table,
         constraint: &Constraint,
@@ -507,9 +447,12 @@ impl Session {
         let mut altered = (**table).clone();
         altered.constraints.retain(|constraint| constraint.name != name);
         self.put(altered).await?;
-        match index {
-            Some(index) => self.retry(|transaction| transaction.drop_index(index)).await,
-            None => Ok(()),
+        if let Some(index) = index {
+            self.retry(|transaction| transaction.drop_index(index)).await?;
+        }
+        match &found.kind {
+            StoredKind::PrimaryKey { .. } => self.drop_grouped(table, name, cascade).await,
+            _ => Ok(()),
         }
     }
 
@@ -554,9 +497,7 @@ impl Session {
             if !edits.is_empty() {
                 self.edit(edits).await?;
             }
-            let mut sources: Vec<Source> = table.columns.iter().map(|c| Source::column(&c.name)).collect();
-            sources.push(Source::Default);
-            self.copy_rows(table, altered, sources).await?;
+            self.copy_rows(table, altered).await?;
         }
         for constraint in constraints {
             let catalog = self.shared.current_catalog();
@@ -683,7 +624,8 @@ impl Session {
             });
         }
         let parsed = default.map(dialect::parse_expression).transpose()?;
-        let default = default.filter(|_| !parsed.is_some_and(|parsed| is_null_of(&parsed, &target.ty)));
+        let is_none = |parsed| target.domain.is_none() && is_null_of(&parsed, &target.ty);
+        let default = default.filter(|_| !parsed.is_some_and(is_none));
         target.default = default.map(|sql| DefaultExpr { sql: sql.to_string() });
         target.sequence = match default {
             None => None,
@@ -727,6 +669,10 @@ impl Session {
     async fn set_not_null(&mut self, table: &Arc<Table>, column: &str, not_null: bool) -> Result<()> {
         let position = self.position(table, column)?;
         let number = table.columns[position].number;
+        if !not_null && table.columns[position].identity.is_some() {
+            let message = format!("column \"{column}\" of relation \"{}\" is an identity column", table.name);
+            return Err(Error::new(SqlState::SYNTAX_ERROR, message));
+        }
         if !not_null && table.primary_key().is_some_and(|key| key.contains(&number)) {
             let message = format!("column \"{column}\" is in a primary key");
             return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message));
@@ -886,6 +832,6 @@ fn pass(action: &AlterAction) -> u8 {
     }
 }
 
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

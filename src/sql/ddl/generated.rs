@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::catalog::{Generated, Index, Table};
 use crate::error::{Error, Result, SqlState};
-use crate::sql::ddl::retype::{Source, names_column};
+use crate::sql::ddl::retype::names_column;
 use crate::sql::response::Severity;
 use crate::sql::session::Session;
 
@@ -31,8 +31,7 @@ impl Session {
         let Some(sql) = sql else { return self.put(altered).await };
         altered.columns[position].generated = Some(Generated { sql: sql.to_owned(), ..generated });
         self.check_definition(&altered, &[])?;
-        let sources = table.columns.iter().map(|column| Source::column(&column.name)).collect();
-        self.copy_rows(table, altered, sources).await
+        self.copy_rows(table, altered).await
     }
 
     /// Drops the columns that are generated from one which goes: 2BP01 unless CASCADE was said.

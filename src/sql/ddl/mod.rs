@@ -20,6 +20,8 @@ pub mod extension;
 mod generated;
 // Columns that indexes are on and nobody sees.
 mod hidden;
+// Foreign keys: which types, which rows.
+mod foreign_keys;
 // Functions written in SQL.
 mod function;
 // CREATE INDEX, REINDEX.

@@ -11,11 +11,14 @@
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use futures::StreamExt;
+use futures::stream::BoxStream;
 
-use crate::catalog::{Edit, IndexMethod, Object, Oid, Sequence, Table};
+use crate::catalog::{Column, Edit, IndexMethod, Object, Oid, Sequence, Table};
 use crate::database::OnConflict;
 use crate::error::{Error, Result, SqlState};
+use crate::sql::ddl::foreign_keys::check_types;
 use crate::sql::ddl::references::columns_of;
 use crate::sql::dialect::{self, parse_query};
 use crate::sql::dml::cells::{self, Target};
@@ -23,96 +26,168 @@ use crate::sql::dml::defaults::DefaultValue;
 use crate::sql::dml::rows::Checks;
 use crate::sql::query;
 use crate::sql::session::Session;
+use crate::sql::statement::AlterAction;
 use crate::sql::system::{qualified, quote_ident};
 use crate::types::arrow::value_at;
 use crate::types::{Look, Type};
 
-/// What a column of the new definition is made of.
-pub enum Source {
-    /// An expression over the old row, as SQL.
-    Expression(String),
-    /// The column's default, taken for each row.
-    Default,
+/// One ALTER COLUMN ... TYPE of a statement.
+struct Retype<'a> {
+    column: &'a str,
+    ty: Type,
+    domain: Option<Oid>,
+    collation: Option<&'a String>,
+    using: Option<&'a str>,
 }
 
-impl Source {
-    pub fn column(name: &str) -> Source {
-        Source::Expression(quote_ident(name))
-    }
+/// All of them that a statement has, and what their columns are made of: the rows as they were before the statement,
+/// which drops columns before it changes types.
+pub(super) struct Retyping<'a> {
+    columns: Vec<Retype<'a>>,
+    old: OldRows,
+}
+
+/// The rows of a table under another definition: one output per number of a column.
+pub(super) struct OldRows {
+    stream: BoxStream<'static, Result<RecordBatch>>,
+    numbers: Vec<u16>,
 }
 
 impl Session {
-    /// ALTER COLUMN ... TYPE.
-    pub(super) async fn alter_type(
+    /// Begins what ALTER COLUMN ... TYPE of a statement says, before anything else of it is done; none when it says
+    /// nothing of that.
+    pub(super) async fn start_retyping<'a>(
         &mut self,
         table: &Arc<Table>,
-        name: &str,
-        (ty, domain): (&Type, Option<Oid>),
-        using: Option<&str>,
-    ) -> Result<()> {
-        let position = self.position(table, name)?;
-        let old = &table.columns[position];
-        super::partition::refuse_key_column(table, old.number, "alter")?;
-        self.refuse_retype(table, name, old.number)?;
-        self.refuse_generated(table, position, using.is_some())?;
-        self.refuse_type(table, position, ty)?;
-        if old.ty == *ty && old.domain == domain && using.is_none() {
-            return Ok(());
+        actions: &'a [AlterAction],
+    ) -> Result<Option<Retyping<'a>>> {
+        let catalog = self.shared.current_catalog();
+        let path = self.shared.schemas(&catalog);
+        let mut columns: Vec<Retype> = Vec::new();
+        for action in actions {
+            let AlterAction::SetType { column, ty, collation, using } = action else { continue };
+            let position = self.position(table, column)?;
+            let (domain, ty) = (ty.domain(&catalog, &path), ty.resolve(&catalog, &path)?);
+            super::table::check_collation(&ty, collation.as_deref())?;
+            super::partition::refuse_key_column(table, table.columns[position].number, "alter")?;
+            if table.columns[position].generated.is_some() && using.is_some() {
+                let message = "cannot specify USING when altering type of generated column";
+                return Err(Error::new(SqlState("42611"), message)
+                    .detail(format!("Column \"{column}\" is a generated column.")));
+            }
+            if columns.iter().any(|other| other.column == column) {
+                let message = format!("cannot alter type of column \"{column}\" twice");
+                return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+            }
+            let (collation, using) = (collation.as_ref(), using.as_deref());
+            let retype = Retype { column, ty, domain, collation, using };
+            self.check_source(table, &retype)?;
+            columns.push(retype);
         }
-        let mut altered = (**table).clone();
-        let column = &mut altered.columns[position];
-        column.ty = ty.clone();
-        column.domain = domain;
-        column.missing = None;
-        let hidden_changed = self.retype_hidden(&mut altered)?;
-        self.refuse_hidden_types(&altered)?;
-        let column = &mut altered.columns[position];
-        let same = same_bytes(&old.ty, ty) || old.ty == *ty;
-        if using.is_none() && domain.is_none() && same && !hidden_changed {
-            column.missing.clone_from(&old.missing);
-            self.check_default(table, &altered, position)?;
-            return self.put(altered).await;
+        if columns.is_empty() {
+            return Ok(None);
         }
-        let sequence = self.retyped_sequence(table, position, ty);
-        let mut sources: Vec<Source> =
-            table.columns.iter().map(|column| Source::column(&column.name)).collect();
-        if let Some(using) = using {
-            sources[position] = Source::Expression(using.to_string());
-        }
-        self.check_source(table, &sources[position], &altered, position, using.is_some())?;
-        self.check_default(table, &altered, position)?;
-        if let Some(sequence) = sequence {
-            self.edit(vec![Edit::Put(Object::Sequence(sequence))]).await?;
-        }
-        self.copy_rows(table, altered, sources).await
+        let sources = table.columns.iter().map(|column| {
+            let retype = columns.iter().find(|retype| retype.column == column.name);
+            let source = retype.and_then(|retype| retype.using).map(str::to_owned);
+            let source = source.unwrap_or_else(|| quote_ident(&column.name));
+            (column.number, source, retype.map_or(&column.ty, |retype| &retype.ty).clone())
+        });
+        let old = self.old_rows(table, sources.collect()).await?;
+        Ok(Some(Retyping { columns, old }))
     }
 
-    /// COLLATE of ALTER COLUMN ... TYPE; without one the column has that of the type.
-    pub(super) async fn set_collation(
-        &mut self,
-        table: Oid,
-        name: &str,
-        collation: Option<&String>,
-    ) -> Result<()> {
+    /// Gives the columns their types, at their turn among the actions of the statement.
+    pub(super) async fn retype(&mut self, table: &Arc<Table>, retyping: Retyping<'_>) -> Result<()> {
+        let mut altered = (**table).clone();
+        // What is stored of a column stays, or is made anew.
+        let (mut changed, mut rewritten) = (Vec::new(), false);
+        for Retype { column: name, ty, domain, collation, using } in &retyping.columns {
+            let position = self.position(table, name)?;
+            altered.columns[position].collation = collation.cloned();
+            let old = &table.columns[position];
+            self.refuse_retype(table, name, old.number)?;
+            self.refuse_generated(table, old)?;
+            self.refuse_type(table, position, ty)?;
+            if old.ty == *ty && old.domain == *domain && using.is_none() {
+                continue;
+            }
+            let column = &mut altered.columns[position];
+            column.ty = ty.clone();
+            column.domain = *domain;
+            changed.push(position);
+            rewritten |= using.is_some() || domain.is_some() || !(same_bytes(&old.ty, ty) || old.ty == *ty);
+        }
+        if !changed.is_empty() {
+            rewritten |= self.retype_hidden(&mut altered)?;
+            self.refuse_hidden_types(&altered)?;
+            for &position in &changed {
+                self.check_default(table, &altered, position)?;
+            }
+            self.check_keys(&altered, &changed)?;
+        }
+        if !rewritten {
+            return match altered == **table {
+                true => Ok(()),
+                false => self.put(altered).await,
+            };
+        }
+        for &position in &changed {
+            altered.columns[position].missing = None;
+        }
+        let sequences =
+            changed.iter().filter_map(|&p| self.retyped_sequence(table, p, &altered.columns[p].ty));
+        let sequences: Vec<Edit> = sequences.map(|sequence| Edit::Put(Object::Sequence(sequence))).collect();
+        if !sequences.is_empty() {
+            self.edit(sequences).await?;
+        }
+        let oid = altered.oid;
+        self.write_rows(altered, retyping.old).await?;
+        self.verify_keys(oid, &changed).await
+    }
+
+    /// 42804 when a foreign key of the table, or to it, relates types that are not compared.
+    fn check_keys(&self, altered: &Table, changed: &[usize]) -> Result<()> {
+        let catalog = self.shared.current_catalog();
+        let is_changed = |number: &u16| changed.iter().any(|&p| altered.columns[p].number == *number);
+        for (constraint, key) in altered.foreign_keys() {
+            let parent = match key.table == altered.oid {
+                true => Some(altered),
+                false => catalog.table_by_oid(key.table).map(|parent| &**parent),
+            };
+            if let Some(parent) = parent.filter(|_| key.columns.iter().any(is_changed)) {
+                check_types(&constraint.name, (altered, &key.columns), (parent, &key.referenced))?;
+            }
+        }
+        let others = catalog.references_to(altered.oid).filter(|(child, ..)| child.oid != altered.oid);
+        for (child, constraint, key) in others.filter(|(.., key)| key.referenced.iter().any(is_changed)) {
+            check_types(&constraint.name, (child, &key.columns), (altered, &key.referenced))?;
+        }
+        Ok(())
+    }
+
+    /// 23503 when rows that were made anew do not find what they refer to, or are not found.
+    async fn verify_keys(&mut self, table: Oid, changed: &[usize]) -> Result<()> {
         let catalog = self.shared.current_catalog();
         let Some(table) = catalog.table_by_oid(table) else { return Ok(()) };
-        let position = self.position(table, name)?;
-        if table.columns[position].collation.as_ref() == collation {
-            return Ok(());
+        let is_changed = |number: &u16| changed.iter().any(|&p| table.columns[p].number == *number);
+        for (child, constraint, key) in catalog.references_to(table.oid) {
+            if child.oid != table.oid && key.referenced.iter().any(is_changed) && !constraint.not_valid {
+                self.verify_references(child, &constraint.name, key).await?;
+            }
         }
-        let mut altered = (**table).clone();
-        altered.columns[position].collation = collation.cloned();
-        self.put(altered).await
+        for (constraint, key) in table.foreign_keys().filter(|(constraint, _)| !constraint.not_valid) {
+            if key.columns.iter().any(is_changed)
+                || key.table == table.oid && key.referenced.iter().any(is_changed)
+            {
+                self.verify_references(table, &constraint.name, key).await?;
+            }
+        }
+        Ok(())
     }
 
-    /// What is generated from the column would change with it, and a generated column makes its values itself.
-    fn refuse_generated(&self, table: &Table, position: usize, using: bool) -> Result<()> {
-        let column = &table.columns[position];
-        if column.generated.is_some() && using {
-            let message = "cannot specify USING when altering type of generated column";
-            return Err(Error::new(SqlState("42611"), message)
-                .detail(format!("Column \"{}\" is a generated column.", column.name)));
-        }
+    /// What is generated from the column would change with it.
+    fn refuse_generated(&self, table: &Table, column: &Column) -> Result<()> {
         for other in &table.columns {
             let Some(generated) = &other.generated else { continue };
             if names_column(&generated.sql, table, column.number)? {
@@ -219,93 +294,92 @@ impl Session {
     }
 
     /// 42804 unless the values that make up the column may be stored in it.
-    fn check_source(
-        &self,
-        table: &Table,
-        source: &Source,
-        altered: &Table,
-        position: usize,
-        using: bool,
-    ) -> Result<()> {
-        let Source::Expression(sql) = source else { return Ok(()) };
-        let column = &altered.columns[position];
+    fn check_source(&self, table: &Table, retype: &Retype) -> Result<()> {
+        let (name, ty, using) = (retype.column, &retype.ty, retype.using);
+        let sql = using.map_or_else(|| quote_ident(name), str::to_owned);
         let query = parse_query(&select(table, [sql.as_str()]))?;
         let catalog = self.shared.current_catalog();
         let schemas = self.shared.schemas(&catalog);
         let planned =
             query::plan(&query, &self.plan_context(&self.shared.environment(), &catalog, &schemas))?;
         let Some(output) = planned.columns.first() else { return Ok(()) };
-        let target = Target { name: &column.name, ty: &column.ty };
-        if is_text_literal(sql) || cells::check_assignable(&output.ty, &target).is_ok() {
+        let target = Target { name, ty };
+        if is_text_literal(&sql) || cells::check_assignable(&output.ty, &target).is_ok() {
             return Ok(());
         }
-        let name = &column.name;
         Err(match using {
-            true => {
+            Some(_) => {
                 let message = format!(
                     "result of USING clause for column \"{name}\" cannot be cast automatically to type {}",
-                    column.ty.bare()
+                    ty.bare()
                 );
                 Error::new(SqlState::DATATYPE_MISMATCH, message)
                     .hint("You might need to add an explicit cast.")
             }
-            false => {
-                let message =
-                    format!("column \"{name}\" cannot be cast automatically to type {}", column.ty.bare());
-                let hint =
-                    format!("You might need to specify \"USING {}::{}\".", quote_ident(name), column.ty);
+            None => {
+                let message = format!("column \"{name}\" cannot be cast automatically to type {}", ty.bare());
+                let hint = format!("You might need to specify \"USING {}::{ty}\".", quote_ident(name));
                 Error::new(SqlState::DATATYPE_MISMATCH, message).hint(hint)
             }
         })
     }
 
     /// Copies the rows of a table, which is locked, into new files under its new definition.
-    pub(super) async fn copy_rows(
-        &mut self,
-        table: &Arc<Table>,
-        altered: Table,
-        sources: Vec<Source>,
-    ) -> Result<()> {
+    pub(super) async fn copy_rows(&mut self, table: &Arc<Table>, altered: Table) -> Result<()> {
+        let sources = table.columns.iter().map(|column| {
+            let now = altered.column_number(column.number).unwrap_or(column);
+            (column.number, quote_ident(&column.name), now.ty.clone())
+        });
+        let old = self.old_rows(table, sources.collect()).await?;
+        self.write_rows(altered, old).await
+    }
+
+    /// The rows of a table, which is locked, as columns of these numbers, sources and types will have them.
+    async fn old_rows(&mut self, table: &Table, columns: Vec<(u16, String, Type)>) -> Result<OldRows> {
         // What committed before the lock was ours is seen from here on.
         self.start_statement()?;
+        let query = parse_query(&select(table, columns.iter().map(|(_, source, _)| source.as_str())))?;
+        let types: Vec<Type> = columns.iter().map(|(.., ty)| ty.clone()).collect();
+        let query = {
+            let catalog = self.shared.current_catalog();
+            let schemas = self.shared.schemas(&catalog);
+            let environment = self.shared.environment();
+            let context = self.plan_context(&environment, &catalog, &schemas);
+            Arc::new(query::plan_for(&query, &context, &types)?)
+        };
+        // It reads the old files, which it holds.
+        let stream = self.query_stream(&query, &[]).await?;
+        Ok(OldRows { stream, numbers: columns.iter().map(|(number, ..)| *number).collect() })
+    }
+
+    /// Writes rows into new files of a table under its new definition; columns that they do not have get their defaults.
+    async fn write_rows(&mut self, altered: Table, mut old: OldRows) -> Result<()> {
         let altered = Arc::new(altered);
-        let expressions = sources.iter().filter_map(|source| match source {
-            Source::Expression(sql) => Some(sql.as_str()),
-            Source::Default => None,
-        });
-        let query = parse_query(&select(table, expressions))?;
-        let computed = |position: &usize| matches!(sources[*position], Source::Expression(_));
-        let positions: Vec<usize> = (0..sources.len()).filter(computed).collect();
-        let types: Vec<Type> = positions.iter().map(|&p| altered.columns[p].ty.clone()).collect();
-        let (query, checks, defaults) = {
+        let (checks, defaults) = {
             let catalog = self.shared.current_catalog();
             let schemas = self.shared.schemas(&catalog);
             let environment = self.shared.environment();
             let context = self.plan_context(&environment, &catalog, &schemas);
             let defaults =
                 altered.columns.iter().map(|column| DefaultValue::of(column, &context, &self.shared));
-            let query = Arc::new(query::plan_for(&query, &context, &types)?);
-            (query, Checks::of(&altered, &context)?, defaults.collect::<Result<Vec<_>>>()?)
+            (Checks::of(&altered, &context)?, defaults.collect::<Result<Vec<_>>>()?)
         };
-        // The stream reads the old files, which it holds.
-        let mut stream = self.query_stream(&query, &[]).await?;
+        let output_of = |column: &Column| old.numbers.iter().position(|number| *number == column.number);
+        let outputs: Vec<Option<usize>> = altered.columns.iter().map(output_of).collect();
         let definition = (*altered).clone();
         self.retry(|transaction| transaction.rewrite_table(definition.clone())).await?;
-        while let Some(batch) = stream.next().await {
+        while let Some(batch) = old.stream.next().await {
             let batch = batch?;
             let mut rows = Vec::with_capacity(batch.num_rows());
             for row in 0..batch.num_rows() {
-                let mut values = Vec::with_capacity(sources.len());
-                let mut output = 0;
-                for (column, source) in altered.columns.iter().zip(&sources) {
-                    values.push(match source {
-                        Source::Expression(_) => {
-                            let value = value_at(batch.column(output), row, &column.ty)?;
-                            output += 1;
+                let mut values = Vec::with_capacity(altered.columns.len());
+                for ((column, output), default) in altered.columns.iter().zip(&outputs).zip(&defaults) {
+                    values.push(match output {
+                        Some(output) => {
+                            let value = value_at(batch.column(*output), row, &column.ty)?;
                             cells::assign(value, &column.ty, Look::PLAIN)?
                         }
-                        Source::Default => {
-                            let default = &defaults[values.len()];
+                        None => {
                             default.take(&column.ty, &self.shared, &mut || self.plain_execution(&[], &[]))?
                         }
                     });

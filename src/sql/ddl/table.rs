@@ -11,11 +11,13 @@ use crate::catalog::{
 };
 use crate::database::OnConflict;
 use crate::error::{Error, Result, SqlState};
+use crate::sql::ddl::foreign_keys::check_types;
 use crate::sql::ddl::names::Namer;
 use crate::sql::ddl::partition::{check_unique, partitioning};
 use crate::sql::ddl::references::columns_of;
 use crate::sql::ddl::sequence::new_sequence;
 use crate::sql::ddl::temporary::set_persistence;
+use crate::sql::ddl_words::is_null_of;
 use crate::sql::dialect;
 use crate::sql::dml::defaults::DefaultValue;
 use crate::sql::dml::generated::{Place, check_kept};
@@ -104,11 +106,19 @@ impl<'a> Builder<'a> {
         check_column_type(&definition.name, ty)?;
         check_collation(ty, definition.collation.as_deref())?;
         let number = self.table.next_number();
+        let domain = definition.ty.domain(self.catalog, self.search_path);
+        let mut default = definition.default.clone();
+        if let Some(sql) = &default
+            && domain.is_none()
+            && is_null_of(&dialect::parse_expression(sql)?, ty)
+        {
+            default = None;
+        }
         let mut column = Column {
-            domain: definition.ty.domain(self.catalog, self.search_path),
+            domain,
             collation: definition.collation.clone(),
             not_null: definition.not_null,
-            default: definition.default.clone().map(|sql| DefaultExpr { sql }),
+            default: default.map(|sql| DefaultExpr { sql }),
             generated: definition.generated.clone().map(|sql| Generated { sql, guard: None }),
             ..Column::new(number, &definition.name, ty.clone())
         };
@@ -261,29 +271,8 @@ impl<'a> Builder<'a> {
             );
             return Err(Error::new(SqlState::INVALID_FOREIGN_KEY, message));
         }
-        for (own, other) in columns.iter().zip(&referenced) {
-            let (Some(own), Some(other)) = (self.table.column_number(*own), parent.column_number(*other))
-            else {
-                continue;
-            };
-            if own.ty == Type::Citext && other.ty.is_text() && other.ty != Type::Citext {
-                let what = format!("a foreign key from type citext to type {}", other.ty.bare());
-                return Err(Error::unsupported(what));
-            }
-            if !comparable(&own.ty, &other.ty) {
-                let joined = definition.columns.join("_");
-                let made_up = format!("{}_{joined}_fkey", self.table.name);
-                let message =
-                    format!("foreign key constraint \"{}\" cannot be implemented", name.unwrap_or(&made_up));
-                return Err(Error::new(SqlState::DATATYPE_MISMATCH, message).detail(format!(
-                    "Key columns \"{}\" and \"{}\" are of incompatible types: {} and {}.",
-                    own.name,
-                    other.name,
-                    own.ty.bare(),
-                    other.ty.bare()
-                )));
-            }
-        }
+        let made_up = format!("{}_{}_fkey", self.table.name, definition.columns.join("_"));
+        check_types(name.unwrap_or(&made_up), (&self.table, &columns), (&parent, &referenced))?;
         Ok(ForeignKey {
             columns,
             table: parent.oid,
@@ -432,20 +421,6 @@ fn columns_named(table: &Table, names: &[String]) -> Result<Vec<u16>> {
         })
     };
     names.iter().map(number).collect()
-}
-
-/// Whether PostgreSQL compares values of these types by an operator that indexes know.
-fn comparable(own: &Type, other: &Type) -> bool {
-    let number = |ty: &Type| {
-        matches!(ty, Type::Int2 | Type::Int4 | Type::Int8 | Type::Numeric(_) | Type::Float4 | Type::Float8)
-    };
-    let stamp = |ty: &Type| matches!(ty, Type::Date | Type::Timestamp(_) | Type::Timestamptz(_));
-    // Of a text and a citext, PostgreSQL compares as texts what the key has in lower case, or refuses.
-    let is_plain = |ty: &Type| ty.is_text() && *ty != Type::Citext;
-    own.bare() == other.bare()
-        || number(own) && number(other)
-        || is_plain(own) && is_plain(other)
-        || stamp(own) && stamp(other)
 }
 
 /// The default of a serial column.

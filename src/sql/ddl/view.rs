@@ -242,6 +242,45 @@ impl Session {
         self.drop_each(&readers).await
     }
 
+    /// Drops the views that group by the table's primary key, which has just gone, and read more than the key: 2BP01 unless
+    /// CASCADE was said.
+    pub(super) async fn drop_grouped(&mut self, table: &Table, key: &str, cascade: bool) -> Result<()> {
+        let catalog = self.shared.current_catalog();
+        let fails = |query: &StoredQuery| {
+            let schemas = self.shared.schemas(&catalog);
+            let environment = self.shared.environment();
+            let planned = parse_query(&query.sql)
+                .and_then(|query| query::plan(&query, &self.plan_context(&environment, &catalog, &schemas)));
+            planned.is_err_and(|error| error.state() == SqlState::GROUPING_ERROR)
+        };
+        let direct = catalog.stored_queries().filter(|(_, query)| query.uses(table.oid, None));
+        let direct: Vec<Oid> = direct.filter(|(_, query)| fails(query)).map(|(oid, _)| oid).collect();
+        if direct.is_empty() {
+            return Ok(());
+        }
+        let what = format!("constraint {key} on table {}", table.name);
+        let readers = readers_of(&catalog, &direct, None);
+        let of_key = direct.iter().map(|&reader| (described(&catalog, reader), what.clone()));
+        let of_views = readers
+            .iter()
+            .map(|reading| (described(&catalog, reading.reader), described(&catalog, reading.relation)));
+        let lines: Vec<(String, String)> = of_key.chain(of_views).collect();
+        if !cascade {
+            let lines: Vec<String> =
+                lines.iter().map(|(what, needed)| format!("{what} depends on {needed}")).collect();
+            let message = format!("cannot drop {what} because other objects depend on it");
+            return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+                .detail(dependents(&lines))
+                .hint("Use DROP ... CASCADE to drop the dependent objects too."));
+        }
+        self.tell_cascade(lines.into_iter().map(|(what, _)| what).collect());
+        self.drop_each(&readers).await?;
+        for oid in direct {
+            self.drop_relation(oid).await?;
+        }
+        Ok(())
+    }
+
     /// The notice of what goes with what is dropped, if anything does.
     pub(super) fn tell_cascade(&mut self, mut what: Vec<String>) {
         what.iter_mut().for_each(|what| what.insert_str(0, "drop cascades to "));

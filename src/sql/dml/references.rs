@@ -25,6 +25,13 @@ struct Reference {
 }
 
 impl Reference {
+    fn action(&self, event: Event) -> ReferentialAction {
+        match event {
+            Event::Delete => self.key.on_delete,
+            Event::Update => self.key.on_update,
+        }
+    }
+
     fn still_referenced(&self, table: &Table, values: &[Value]) -> Error {
         still_referenced(table, &self.child, &self.constraint, &self.key, values)
     }
@@ -151,7 +158,8 @@ impl Session {
         Consequences { table: table.clone(), changes, rest: references.into_iter().flat_map(both).collect() }
     }
 
-    /// The keys of a reference that no row has any more, and those that their rows have instead.
+    /// The keys of a reference that no row has any more (under RESTRICT, that their rows gave up), and those that their
+    /// rows have instead.
     fn keys_gone(
         &self,
         table: &Table,
@@ -169,10 +177,11 @@ impl Session {
             if old.contains(&Value::Null) || new.as_ref() == Some(&old) {
                 continue;
             }
-            // Another row may have taken the key in the same statement.
-            if !self
-                .shared
-                .with_transaction(|transaction| transaction.has_referenced(&reference.key, &old))?
+            // Another row may have taken the key in the same statement; RESTRICT does not ask.
+            if reference.action(event) == ReferentialAction::Restrict
+                || !self
+                    .shared
+                    .with_transaction(|transaction| transaction.has_referenced(&reference.key, &old))?
             {
                 keys.push((old, new));
             }
@@ -191,10 +200,7 @@ impl Session {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let action = match event {
-            Event::Delete => reference.key.on_delete,
-            Event::Update => reference.key.on_update,
-        };
+        let action = reference.action(event);
         let child = &reference.child;
         if action == ReferentialAction::NoAction {
             let gone = keys.iter().map(|(old, _)| old.clone()).collect();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray};
 use datafusion::sql::sqlparser::ast::Expr;
 
-use crate::catalog::{ConstraintKind, Table};
+use crate::catalog::{Column, Constraint, ConstraintKind, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::functions::domains::{NOT_NULL, violation};
 use crate::planner::bindings::Execution;
@@ -104,10 +104,15 @@ impl Checks {
     ) -> Result<()> {
         self.place.route(&self.table, rows)?;
         self.generated.fill(rows, execution)?;
-        for row in rows.iter() {
+        // Row by row: a later one is not looked at.
+        let (complete, missing) = match rows.iter().position(|row| self.null(row).is_some()) {
+            None => (&rows[..], None),
+            Some(first) => (&rows[..first], Some(&rows[first])),
+        };
+        self.verify_checks(complete, execution)?;
+        if let Some(row) = missing {
             self.verify_not_null(row)?;
         }
-        self.verify_checks(rows, execution)?;
         match self.place.foreign(rows) {
             None => Ok(()),
             Some(row) => Err(self.outside(row)),
@@ -151,7 +156,7 @@ impl Checks {
         }
     }
 
-    /// The first of some conditions that does not hold, and a row for which it does not.
+    /// The first row for which some condition does not hold, and the first such condition.
     fn failed<'r>(
         &self,
         rows: &'r [Vec<Value>],
@@ -161,27 +166,28 @@ impl Checks {
         let Some(compiled) = &self.compiled else { return Ok(None) };
         let batch = expressions::batch(compiled.input(), rows)?;
         let arrays = compiled.evaluate(&batch, execution()?)?;
+        let mut first: Option<(usize, &Asked)> = None;
         for (array, asked) in arrays.iter().zip(&self.asked).filter(|(_, asked)| counts(asked)) {
             let truths = array.as_boolean();
             // NULL passes.
-            let failed = (0..rows.len()).find(|&row| truths.is_valid(row) && !truths.value(row));
-            if let Some(row) = failed {
-                return Ok(Some((asked, &rows[row])));
-            }
+            let end = first.map_or(rows.len(), |(row, _)| row);
+            let failed = (0..end).find(|&row| truths.is_valid(row) && !truths.value(row));
+            first = failed.map(|row| (row, asked)).or(first);
         }
-        Ok(None)
+        Ok(first.map(|(row, asked)| (asked, &rows[row])))
+    }
+
+    /// The first column that must not be NULL and is.
+    fn null(&self, row: &[Value]) -> Option<&Column> {
+        let mut cells = self.table.columns.iter().zip(row);
+        let missing = cells.find(|(column, value)| column.not_null && **value == Value::Null);
+        missing.map(|(column, _)| column)
     }
 
     fn verify_not_null(&self, row: &[Value]) -> Result<()> {
-        let missing = self
-            .table
-            .columns
-            .iter()
-            .zip(row)
-            .find(|(column, value)| column.not_null && **value == Value::Null);
-        match missing {
+        match self.null(row) {
             None => Ok(()),
-            Some((column, _)) => {
+            Some(column) => {
                 let table = &self.table;
                 let message = format!(
                     "null value in column \"{}\" of relation \"{}\" violates not-null constraint",
@@ -259,7 +265,10 @@ fn conditions(
             add(&name, condition);
         }
     }
-    for constraint in &table.constraints {
+    // By name, and not in the order they were added.
+    let mut constraints: Vec<&Constraint> = table.constraints.iter().collect();
+    constraints.sort_by(|a, b| a.name.cmp(&b.name));
+    for constraint in constraints {
         if let ConstraintKind::Check { sql } = &constraint.kind {
             asked.push(Asked::OfTable(constraint.name.clone()));
             expressions.push(dialect::parse_expression(sql)?);

@@ -57,7 +57,7 @@ fn constant(expr: &Expr, ty: &Type) -> Option<String> {
         Literal::SingleQuotedString(text) | Literal::EscapedStringLiteral(text) => {
             Some(quoted(text, &ty.bare()))
         }
-        Literal::Null => Some(format!("NULL::{}", ty.bare())),
+        Literal::Null => Some(format!("NULL::{}", type_name(&ty.bare()))),
         _ => None,
     }
 }
@@ -245,12 +245,14 @@ impl Deparser<'_> {
                 match (type_names::resolve(data_type), unnested(inner)) {
                     (Ok(ty), Expr::Value(value)) => match &value.value {
                         Literal::SingleQuotedString(text) => quoted(text, &ty),
-                        Literal::Null => format!("NULL::{ty}"),
+                        Literal::Null => format!("NULL::{}", type_name(&ty)),
                         Literal::Number(..) if self.type_of(inner).as_ref() == Some(&ty) => inner.to_string(),
-                        _ => self.cast(inner, &ty.to_string()),
+                        _ => self.cast(inner, &type_name(&ty)),
                     },
-                    (Ok(ty), Expr::Array(array)) if array.elem.is_empty() => format!("ARRAY[]::{ty}"),
-                    (Ok(ty), inner) => self.cast(inner, &ty.to_string()),
+                    (Ok(ty), Expr::Array(array)) if array.elem.is_empty() => {
+                        format!("ARRAY[]::{}", type_name(&ty))
+                    }
+                    (Ok(ty), inner) => self.cast(inner, &type_name(&ty)),
                     (Err(_), inner) => self.cast(inner, &data_type.to_string()),
                 }
             }
@@ -382,7 +384,16 @@ pub(super) fn quoted(text: &str, ty: &Type) -> String {
         {
             shown
         }
-        _ => format!("'{}'::{ty}", shown.replace('\'', "''")),
+        _ => format!("'{}'::{}", shown.replace('\'', "''"), type_name(ty)),
+    }
+}
+
+/// A type as a cast names it: bit without a length would be bit(1).
+fn type_name(ty: &Type) -> String {
+    match ty {
+        Type::Bit(None) => "\"bit\"".to_owned(),
+        Type::Array(element) => format!("{}[]", type_name(element)),
+        ty => ty.to_string(),
     }
 }
 
