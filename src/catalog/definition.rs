@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::function::Function;
+use crate::catalog::hints::{ColumnHints, ReplicaIdentity};
 use crate::catalog::partition::{Partitioning, Section};
 use crate::distance::Metric;
 use crate::index::quantizer::Quantization;
@@ -152,6 +153,9 @@ pub struct Table {
     /// For a materialized view: what its rows are the result of.
     #[serde(default)]
     pub materialized: Option<Materialized>,
+    /// REPLICA IDENTITY, where it is not the primary key. Only shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replica_identity: Option<ReplicaIdentity>,
     /// For a partitioned table: its key, and its partitions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partitioning: Option<Partitioning>,
@@ -202,6 +206,12 @@ pub struct View {
     /// COMMENT ON its columns.
     #[serde(default)]
     pub comments: Vec<PartComment>,
+    /// What columns (by number) get where INSERT does not say, before the defaults of the table behind them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub defaults: Vec<(u16, DefaultExpr)>,
+    /// WITH (security_barrier, security_invoker). They have no effect: there are no privileges.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<(String, String)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -259,6 +269,9 @@ pub struct Column {
     /// GENERATED ALWAYS AS (...) STORED. Every hidden column is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generated: Option<Generated>,
+    /// What was said about how PostgreSQL keeps it.
+    #[serde(default, skip_serializing_if = "ColumnHints::are_none")]
+    pub hints: ColumnHints,
 }
 
 /// What the values of a column are computed from.
@@ -315,6 +328,9 @@ pub struct Constraint {
     /// NOT VALID: rows that were there when it was added may violate it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub not_valid: bool,
+    /// NO INHERIT of a CHECK. Only shown: no table inherits from another.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_inherit: bool,
     /// When a PRIMARY KEY or UNIQUE is checked; a foreign key says it itself.
     #[serde(default, skip_serializing_if = "Deferral::is_never")]
     pub deferral: Deferral,
@@ -324,7 +340,8 @@ impl Constraint {
     /// A constraint that is checked at once and that all rows pass, of its own columns alone.
     pub fn new(oid: Oid, name: impl Into<String>, kind: ConstraintKind) -> Constraint {
         let (included, deferral) = (Vec::new(), Deferral::default());
-        Constraint { oid, name: name.into(), kind, included, not_valid: false, deferral }
+        let (name, not_valid, no_inherit) = (name.into(), false, false);
+        Constraint { oid, name, kind, included, not_valid, no_inherit, deferral }
     }
 
     /// When it is checked; conditions are at once.
@@ -430,6 +447,12 @@ pub struct Index {
     /// WHERE: the index is of the rows for which this is true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicate: Option<IndexPredicate>,
+    /// ALTER TABLE ... CLUSTER ON. Only shown.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub clustered: bool,
+    /// ALTER TABLE ... REPLICA IDENTITY USING INDEX. Only shown.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replica_identity: bool,
 }
 
 /// ASC or DESC, and NULLS FIRST or LAST, of a column of an index.
@@ -749,6 +772,7 @@ impl Column {
             missing: None,
             metadata_index: true,
             generated: None,
+            hints: ColumnHints::default(),
         }
     }
 

@@ -15,6 +15,8 @@ pub mod definition;
 pub mod function;
 // Changes, as they are logged and stored.
 pub mod edit;
+// SET STORAGE, REPLICA IDENTITY and their like.
+pub mod hints;
 // The tables of large objects.
 pub mod large_objects;
 // Partitions of tables.
@@ -31,6 +33,7 @@ pub use definition::{
 };
 pub use edit::Edit;
 pub use function::{Argument, Body, Function, Parallel, Returns, Volatility};
+pub use hints::{ColumnHints, ReplicaIdentity};
 pub use partition::{
     KeyRange, Keys, Partition, PartitionBound, PartitionIndex, Partitioning, Section, Strategy,
 };

@@ -285,6 +285,7 @@ impl Table {
             unlogged: self.unlogged,
             options: Vec::new(),
             materialized: self.materialized.clone(),
+            replica_identity: None,
             partitioning: None,
             part: self.part.clone(),
         }

@@ -484,6 +484,7 @@ fn constraint_index(table: &Table, constraint: &catalog::Constraint, oid: Oid) -
         predicate: None,
         nulls_equal,
         ivfflat: None,
+        ..Index::default()
     })
 }
 

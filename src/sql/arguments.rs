@@ -21,10 +21,10 @@ pub fn has_parameters(query: &ast::Query) -> bool {
     found.is_break()
 }
 
-/// DECLARE with its parameters as constants of their types.
+/// DECLARE, or a query, with its parameters as constants of their types.
 pub fn with_constants(statement: &Statement, types: &[Type], values: &[Value]) -> Result<Statement> {
     let mut bound = statement.clone();
-    if let Ast::Declare { query, .. } = &mut bound.ast {
+    if let Ast::Declare { query, .. } | Ast::Query(query) = &mut bound.ast {
         let mut constants = Constants { types, values, failed: None };
         let _ = visit::walk_mut(query, &mut constants);
         if let Some(error) = constants.failed {

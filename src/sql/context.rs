@@ -60,6 +60,8 @@ pub struct PlanContext<'a> {
     pub param_types: &'a [Option<Type>],
     /// Shows the planner what hidden columns hold, so that it uses the indexes on them.
     pub shapes: bool,
+    /// Takes materialized views without data for empty ones: who only says what a query is, reads nothing.
+    pub unpopulated: bool,
     /// Parts of the statement that have run before; their names come first.
     pub staged: &'a [Arc<StagedTable>],
 }
@@ -177,7 +179,8 @@ impl<'a> Names<'a> {
         table: &Arc<Table>,
         system: SystemColumns,
     ) -> crate::error::Result<TableSourceProvider> {
-        if table.materialized.as_ref().is_some_and(|materialized| !materialized.populated) {
+        let is_unpopulated = table.materialized.as_ref().is_some_and(|materialized| !materialized.populated);
+        if is_unpopulated && !self.context.unpopulated {
             let message = format!("materialized view \"{}\" has not been populated", table.name);
             return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
                 .hint("Use the REFRESH MATERIALIZED VIEW command."));

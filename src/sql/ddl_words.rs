@@ -9,7 +9,8 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 use crate::catalog::Deferral;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ddl::extension::CreateExtension;
-use crate::sql::foreign_key_words::{deferral, foreign_key};
+use crate::sql::dialect;
+use crate::sql::foreign_key_words::{deferral, deferral_words, foreign_key};
 use crate::sql::rewrite::{arguments, plain_name};
 use crate::sql::sequence_words::{
     at_identity_options, converted_options, identity_options, qualified_column, sequence_options,
@@ -19,8 +20,8 @@ use crate::sql::type_names;
 use crate::sql::visit;
 use crate::sql::words::{Parsed, Words, fold, object_name, placed_name};
 use crate::sql::{
-    database_words, domain_words, function_words, index_words, large_objects, like_words, partition_words,
-    storage_parameters, token_spellings, type_words, view_words,
+    database_words, domain_words, function_words, hint_words, index_words, large_objects, like_words,
+    partition_words, storage_parameters, token_spellings, type_words, utility, view_words,
 };
 use crate::types::Type;
 
@@ -119,9 +120,15 @@ pub fn create(w: &mut Words) -> Parsed<Ast> {
     }
     if w.accept("SCHEMA") {
         let if_not_exists = w.accept("IF NOT EXISTS");
-        let name = w.identifier()?;
+        // Without a name it has its owner's.
+        let named = !w.at("AUTHORIZATION");
+        let mut name = if named { w.identifier()? } else { String::new() };
         if w.accept("AUTHORIZATION") {
-            w.identifier()?;
+            let owner = w.identifier()?;
+            name = if named { name } else { owner };
+        }
+        if w.at("CREATE") || w.at("GRANT") {
+            return Err(Error::unsupported("CREATE SCHEMA with what it holds").into());
         }
         return Ok(Ast::CreateSchema { name, if_not_exists });
     }
@@ -194,22 +201,22 @@ pub fn collation(name: &str) -> Result<Option<String>> {
 // ---- CREATE TABLE ----
 
 fn create_table(w: &mut Words) -> Parsed<Ast> {
-    if names_columns_of_query(w) {
+    if names_columns_of_query(w)? {
         w.expect("CREATE TABLE")?;
         let if_not_exists = w.accept("IF NOT EXISTS");
         let name = w.name()?;
-        let columns = w.parenthesised(Words::identifier)?;
+        let named = *w.peek() == Token::LParen;
+        let columns = if named { w.parenthesised(Words::identifier)? } else { Vec::new() };
         w.expect("AS")?;
-        let query = w.query()?;
+        let executed = if w.at("EXECUTE") { Some(utility::execute(w)?) } else { None };
+        let query = if executed.is_some() { dialect::parse_query("SELECT")? } else { w.query()? };
         let with_data = !w.accept("WITH NO DATA");
         w.accept("WITH DATA");
-        return Ok(Ast::CreateTableAs {
-            persistence: w.persistence,
-            name,
-            if_not_exists,
-            columns,
-            query,
-            with_data,
+        let persistence = w.persistence;
+        let table = Ast::CreateTableAs { persistence, name, if_not_exists, columns, query, with_data };
+        return Ok(match executed {
+            Some(executed) => Ast::CreateTableExecute(Box::new(table), Box::new(executed)),
+            None => table,
         });
     }
     let ast::Statement::CreateTable(table) = w.parser.parse_statement()? else {
@@ -233,27 +240,33 @@ fn create_table(w: &mut Words) -> Parsed<Ast> {
     Ok(ast)
 }
 
-/// Whether `CREATE TABLE t (a, b) AS` is next, which sqlparser reads as columns without types.
-fn names_columns_of_query(w: &Words) -> bool {
+/// Whether `CREATE TABLE t (a, b) AS` is next, which sqlparser reads as columns without types, or AS EXECUTE, which it does
+/// not read. 0A000 for `CREATE TABLE t OF type`.
+fn names_columns_of_query(w: &Words) -> Result<bool> {
     let token = |n: usize| &w.parser.peek_nth_token_ref(n).token;
     let mut at = if w.at("CREATE TABLE IF NOT EXISTS") { 5 } else { 2 };
     at += 1;
     while *token(at) == Token::Period {
         at += 2;
     }
+    let is = |n: usize, expected: &str| match token(n) {
+        Token::Word(word) => word.quote_style.is_none() && word.value.eq_ignore_ascii_case(expected),
+        _ => false,
+    };
+    if is(at, "OF") {
+        return Err(Error::unsupported("a typed table"));
+    }
     if *token(at) != Token::LParen {
-        return false;
+        return Ok(is(at, "AS") && is(at + 1, "EXECUTE"));
     }
     while matches!(token(at + 1), Token::Word(_)) {
         match token(at + 2) {
             Token::Comma => at += 2,
-            Token::RParen => {
-                return matches!(token(at + 3), Token::Word(word) if word.value.eq_ignore_ascii_case("AS"));
-            }
-            _ => return false,
+            Token::RParen => return Ok(is(at + 3, "AS")),
+            _ => return Ok(false),
         }
     }
-    false
+    Ok(false)
 }
 
 /// `identities` are the options of the identity columns in their order.
@@ -398,7 +411,7 @@ fn column_option(
             add(kind, deferral(&key.characteristics)?);
         }
         ColumnOption::Check(check) => {
-            add(ConstraintKind::Check { sql: check.expr.to_string() }, Deferral::Never);
+            add(condition(&check.expr), Deferral::Never);
         }
         ColumnOption::Collation(collation_name) => {
             definition.collation = collation(&object_name(collation_name).name)?;
@@ -462,16 +475,32 @@ fn table_constraint(constraint: &ast::TableConstraint) -> Result<TableConstraint
             let columns = plain_columns(columns)?;
             (&unique.name, ConstraintKind::Unique { columns, nulls_equal: nulls_equal(unique) })
         }
-        ast::TableConstraint::Check(check) => {
-            (&check.name, ConstraintKind::Check { sql: check.expr.to_string() })
-        }
+        ast::TableConstraint::Check(check) => (&check.name, condition(&check.expr)),
         ast::TableConstraint::ForeignKey(key) => {
             let columns = key.columns.iter().map(fold).collect();
             (&key.name, ConstraintKind::ForeignKey(foreign_key(key, columns)?))
         }
+        ast::TableConstraint::PrimaryKeyUsingIndex(using) => {
+            checked = deferral(&using.characteristics)?;
+            (&using.name, ConstraintKind::UsingIndex { index: fold(&using.index_name), primary: true })
+        }
+        ast::TableConstraint::UniqueUsingIndex(using) => {
+            checked = deferral(&using.characteristics)?;
+            (&using.name, ConstraintKind::UsingIndex { index: fold(&using.index_name), primary: false })
+        }
         other => return Err(Error::unsupported(format!("table constraint {other}"))),
     };
     Ok(TableConstraint { name: name.as_ref().map(fold), kind, included, deferral: checked })
+}
+
+/// A CHECK; NO INHERIT has become a last alternative (`token_spellings`).
+fn condition(expression: &ast::Expr) -> ConstraintKind {
+    match expression {
+        ast::Expr::BinaryOp { left, op: ast::BinaryOperator::Or, right } if matches!(&**right, ast::Expr::Identifier(name) if name.value == token_spellings::NO_INHERIT) => {
+            ConstraintKind::Check { sql: left.to_string(), no_inherit: true }
+        }
+        _ => ConstraintKind::Check { sql: expression.to_string(), no_inherit: false },
+    }
 }
 
 fn nulls_equal(key: &ast::UniqueConstraint) -> bool {
@@ -564,10 +593,10 @@ pub fn alter(w: &mut Words) -> Parsed<Ast> {
         return alter_sequence(w);
     }
     if w.accept("VIEW") {
-        return alter_view(w, ObjectKind::View);
+        return view_words::alter(w, ObjectKind::View);
     }
     if w.accept("MATERIALIZED VIEW") {
-        return alter_view(w, ObjectKind::MaterializedView);
+        return view_words::alter(w, ObjectKind::MaterializedView);
     }
     if w.accept("INDEX") {
         let if_exists = w.accept("IF EXISTS");
@@ -604,23 +633,6 @@ pub fn alter(w: &mut Words) -> Parsed<Ast> {
     w.unexpected("an object")
 }
 
-fn alter_view(w: &mut Words, kind: ObjectKind) -> Parsed<Ast> {
-    let if_exists = w.accept("IF EXISTS");
-    let name = w.name()?;
-    if w.accept("RENAME TO") {
-        return Ok(Ast::Rename { kind, name, if_exists, to: w.identifier()? });
-    }
-    if w.accept("SET SCHEMA") {
-        return Ok(Ast::SetSchema { kind, name, if_exists, schema: w.identifier()? });
-    }
-    if w.accept("OWNER TO") {
-        let owner = w.identifier()?;
-        let tag = if kind == ObjectKind::View { "ALTER VIEW" } else { "ALTER MATERIALIZED VIEW" };
-        return Ok(Ast::AlterOwner { kind: tag, name, owner, if_exists });
-    }
-    Err(Error::unsupported("ALTER VIEW of this form").into())
-}
-
 fn alter_sequence(w: &mut Words) -> Parsed<Ast> {
     let if_exists = w.accept("IF EXISTS");
     let name = w.name()?;
@@ -640,31 +652,6 @@ fn alter_sequence(w: &mut Words) -> Parsed<Ast> {
     Ok(Ast::AlterSequence(AlterSequence { name, if_exists, options: sequence_options(w)? }))
 }
 
-/// `SET (name = value, ...)` or `RESET (name, ...)`
-fn parameters_changed(w: &mut Words) -> Parsed<AlterAction> {
-    let sets = w.accept("SET");
-    if !sets {
-        w.expect("RESET")?;
-    }
-    let changes = w.parenthesised(|w| {
-        let mut name = w.identifier()?;
-        if w.accept_token(&Token::Period) {
-            name = format!("{name}.{}", w.identifier()?);
-        }
-        if !sets {
-            return Ok((name, None));
-        }
-        let value = match w.accept_token(&Token::Eq) {
-            true => storage_parameters::text_of(&w.expression()?),
-            false => "true".to_owned(),
-        };
-        storage_parameters::check(&name, &value)?;
-        Ok((name, Some(value)))
-    })?;
-    storage_parameters::refuse_twice(changes.iter().map(|(name, _)| name.as_str()))?;
-    Ok(AlterAction::StorageParameters(changes))
-}
-
 fn alter_table(w: &mut Words) -> Parsed<Ast> {
     let if_exists = w.accept("IF EXISTS");
     let only = w.accept("ONLY");
@@ -677,13 +664,13 @@ fn alter_table(w: &mut Words) -> Parsed<Ast> {
     }
     let actions = w.list(|w| Ok(AlterActions(alter_action(w)?)))?;
     let actions = actions.into_iter().map(|AlterActions(action)| action).collect();
-    Ok(Ast::AlterTable(AlterTable { name, if_exists, only, actions }))
+    Ok(Ast::AlterTable(AlterTable { kind: ObjectKind::Table, name, if_exists, only, actions }))
 }
 
 /// Keeps `list` from flattening.
 struct AlterActions(AlterAction);
 
-fn alter_action(w: &mut Words) -> Parsed<AlterAction> {
+pub fn alter_action(w: &mut Words) -> Parsed<AlterAction> {
     if w.accept("RENAME CONSTRAINT") {
         let name = w.identifier()?;
         w.expect("TO")?;
@@ -712,17 +699,17 @@ fn alter_action(w: &mut Words) -> Parsed<AlterAction> {
         let name = w.identifier()?;
         return Ok(AlterAction::DropColumn { name, if_exists, cascade: cascade(w) });
     }
+    if w.accept("ALTER CONSTRAINT") {
+        let name = w.identifier()?;
+        return Ok(AlterAction::AlterConstraint { name, deferral: deferral_words(w)? });
+    }
     if w.accept("ALTER") {
         w.accept("COLUMN");
         let column = w.identifier()?;
         return alter_column(w, column);
     }
-    if w.accept("REPLICA IDENTITY DEFAULT") || w.accept("SET WITHOUT CLUSTER") || w.accept("SET LOGGED") {
-        return Ok(AlterAction::Hint);
-    }
-    if w.accept("CLUSTER ON") {
-        w.identifier()?;
-        return Ok(AlterAction::Hint);
+    if let Some(action) = hint_words::of_table(w)? {
+        return Ok(action);
     }
     if w.accept("VALIDATE CONSTRAINT") {
         return Ok(AlterAction::ValidateConstraint(w.identifier()?));
@@ -735,21 +722,14 @@ fn alter_action(w: &mut Words) -> Parsed<AlterAction> {
     }
     let in_brackets = *w.peek_nth(1) == Token::LParen;
     if in_brackets && (w.at("SET") || w.at("RESET")) {
-        return parameters_changed(w);
+        return Ok(AlterAction::StorageParameters(storage_parameters::changed(
+            w,
+            storage_parameters::check,
+        )?));
     }
-    for what in [
-        "ENABLE",
-        "DISABLE",
-        "FORCE",
-        "NO FORCE",
-        "SET",
-        "RESET",
-        "INHERIT",
-        "NO INHERIT",
-        "OF",
-        "NOT OF",
-        "REPLICA IDENTITY",
-    ] {
+    for what in
+        ["ENABLE", "DISABLE", "FORCE", "NO FORCE", "SET", "RESET", "INHERIT", "NO INHERIT", "OF", "NOT OF"]
+    {
         if w.at(what) {
             return Err(Error::unsupported(format!("ALTER TABLE {what}")).into());
         }
@@ -832,13 +812,8 @@ fn alter_column(w: &mut Words, column: String) -> Parsed<AlterAction> {
         w.expect_token(&Token::RParen)?;
         return Ok(AlterAction::SetExpression { column, sql });
     }
-    if w.accept("SET STATISTICS") {
-        w.integer()?;
-        return Ok(AlterAction::Hint);
-    }
-    if w.accept("SET STORAGE") || w.accept("SET COMPRESSION") {
-        w.identifier()?;
-        return Ok(AlterAction::Hint);
+    if let Some(hint) = hint_words::of_column(w)? {
+        return Ok(AlterAction::ColumnHint { column, hint });
     }
     if w.accept("TYPE") || w.accept("SET DATA TYPE") {
         let data_type = w.parser.parse_data_type()?;
@@ -877,6 +852,9 @@ pub fn comment(w: &mut Words) -> Parsed<Ast> {
         "CONSTRAINT" => {
             let constraint = w.identifier()?;
             w.expect("ON")?;
+            if w.accept("DOMAIN") {
+                return Err(Error::unsupported("COMMENT ON CONSTRAINT of a domain").into());
+            }
             (w.name()?, Some(constraint))
         }
         _ => return Err(Error::unsupported(format!("COMMENT ON {kind}")).into()),

@@ -124,6 +124,7 @@ pub fn row_type(columns: impl IntoIterator<Item = (String, Type)>) -> Table {
         unlogged: false,
         options: Vec::new(),
         partitioning: None,
+        replica_identity: None,
         part: None,
         materialized: None,
         comments: Vec::new(),

@@ -5,7 +5,7 @@ use datafusion::sql::sqlparser::ast;
 use crate::catalog::{Deferral, ReferentialAction};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::statement::ForeignKeyDefinition;
-use crate::sql::words::{fold, object_name};
+use crate::sql::words::{Parsed, Words, fold, object_name};
 
 /// `REFERENCES ...` of these columns.
 pub fn foreign_key(key: &ast::ForeignKeyConstraint, columns: Vec<String>) -> Result<ForeignKeyDefinition> {
@@ -38,8 +38,33 @@ pub fn deferral(characteristics: &Option<ast::ConstraintCharacteristics>) -> Res
     if characteristics.enforced == Some(false) {
         return Err(Error::unsupported("NOT ENFORCED"));
     }
-    let deferred = matches!(characteristics.initially, Some(ast::DeferrableInitial::Deferred));
-    match (characteristics.deferrable, deferred) {
+    let initially = characteristics.initially.as_ref();
+    settled(
+        characteristics.deferrable,
+        initially.map(|initially| *initially == ast::DeferrableInitial::Deferred),
+    )
+}
+
+/// `[[NOT] DEFERRABLE] [INITIALLY {DEFERRED | IMMEDIATE}]`, in any order.
+pub fn deferral_words(w: &mut Words) -> Parsed<Deferral> {
+    let (mut deferrable, mut deferred) = (None, None);
+    loop {
+        if w.accept("DEFERRABLE") {
+            deferrable = Some(true);
+        } else if w.accept("NOT DEFERRABLE") {
+            deferrable = Some(false);
+        } else if w.accept("INITIALLY DEFERRED") {
+            deferred = Some(true);
+        } else if w.accept("INITIALLY IMMEDIATE") {
+            deferred = Some(false);
+        } else {
+            return Ok(settled(deferrable, deferred)?);
+        }
+    }
+}
+
+fn settled(deferrable: Option<bool>, deferred: Option<bool>) -> Result<Deferral> {
+    match (deferrable, deferred == Some(true)) {
         (Some(false), true) => {
             let message = "constraint declared INITIALLY DEFERRED must be DEFERRABLE";
             Err(Error::new(SqlState::SYNTAX_ERROR, message))

@@ -2,6 +2,8 @@
 
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
+use crate::sql::dialect::{solid, word};
+
 /// The column under which DO NOTHING of MERGE goes through sqlparser's grammar, which does not know it.
 pub const DO_NOTHING: &str = "do nothing";
 /// The same for INSERT DEFAULT VALUES.
@@ -45,5 +47,50 @@ pub fn spell(tokens: &mut Vec<TokenWithSpan>, words: &[(usize, String)]) {
     for (first, last, action) in spelt.into_iter().rev() {
         let span = tokens[first].span;
         tokens.splice(first..=last, action.into_iter().map(|token| TokenWithSpan { token, span }));
+    }
+    enclose_joins(tokens);
+}
+
+/// `USING a JOIN b ON ... ON ...` becomes `USING (a JOIN b ON ...) ON ...`: each JOIN has its condition, and the one behind
+/// them is that of MERGE.
+fn enclose_joins(tokens: &mut Vec<TokenWithSpan>) {
+    let mut depth = 0_usize;
+    let (mut merges, mut start) = (false, None);
+    let (mut joins, mut open) = (0_usize, 0_usize);
+    let mut without_condition = false;
+    let mut found = Vec::new();
+    for at in solid(tokens) {
+        match &tokens[at].token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > 0 {
+            continue;
+        }
+        match (word(&tokens[at]).as_str(), start) {
+            ("MERGE", _) => merges = true,
+            ("USING", None) if merges => start = Some(at + 1),
+            ("CROSS" | "NATURAL", Some(_)) => without_condition = true,
+            ("JOIN", Some(_)) => {
+                joins += 1;
+                open += usize::from(!std::mem::take(&mut without_condition));
+            }
+            ("USING", Some(_)) => open = open.saturating_sub(1),
+            ("ON", Some(_)) if open > 0 => open -= 1,
+            ("ON", Some(start_at)) => {
+                if joins > 0 {
+                    found.push((start_at, at));
+                }
+                (merges, start, joins) = (false, None, 0);
+            }
+            _ => {}
+        }
+    }
+    for (start, end) in found.into_iter().rev() {
+        let span = tokens[end].span;
+        tokens.insert(end, TokenWithSpan { token: Token::RParen, span });
+        let span = tokens[start].span;
+        tokens.insert(start, TokenWithSpan { token: Token::LParen, span });
     }
 }

@@ -145,6 +145,10 @@ pub mod response;
 pub mod rewrite;
 // Privileges of the one role.
 mod grants;
+// SET STORAGE and its like.
+mod hint_words;
+// What READ ONLY refuses.
+mod read_only;
 // Rows as values.
 mod records;
 // Recursion that is refused.

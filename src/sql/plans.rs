@@ -157,6 +157,7 @@ impl Session {
             database: &self.shared.database,
             param_types: &[],
             shapes: true,
+            unpopulated: false,
             staged: &[],
         }
     }
@@ -205,8 +206,11 @@ impl Session {
             }
             Ast::Insert(insert, overriding) => {
                 let through = through_view::insert(insert, context, &self.shared)?;
-                let insert = through.as_ref().unwrap_or(insert);
-                let plan = Arc::new(InsertPlan::new(insert, *overriding, context, &self.shared)?);
+                let (insert, defaults) = match &through {
+                    Some((insert, defaults)) => (insert, defaults.as_slice()),
+                    None => (&**insert, &[][..]),
+                };
+                let plan = Arc::new(InsertPlan::new(insert, *overriding, defaults, context, &self.shared)?);
                 Ok(Made {
                     param_types: plan.param_types.clone(),
                     columns: plan.returning_columns(),

@@ -17,6 +17,7 @@ use crate::sql::ddl::TEMPORARY_ALIAS;
 use crate::sql::known::{Known, factors, factors_mut, qualifier, quoted};
 use crate::sql::rewrite::folded;
 use crate::sql::system_columns;
+use crate::sql::using;
 use crate::sql::visit;
 use crate::table::provider::SLOT_COLUMN;
 
@@ -34,6 +35,12 @@ pub fn settle(select: &mut Select, known: &Known, hidden: &[String]) -> Result<(
             return Err(Error::new(SqlState::DUPLICATE_ALIAS, message));
         }
         others.push(table);
+    }
+    for alias in using::aliases(&select.from) {
+        if seen.insert(alias.clone(), Vec::new()).is_some() {
+            let message = format!("table name \"{alias}\" specified more than once");
+            return Err(Error::new(SqlState::DUPLICATE_ALIAS, message));
+        }
     }
     seen.retain(|_, tables| tables.len() > 1);
     if seen.is_empty() {

@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::error::{Error, Result, SqlState};
+use crate::sql::dialect::parse_expression;
 use crate::sql::trees::{self, alias_of, relation, text};
 use crate::sql::words::{fold, object_name};
 
@@ -35,6 +36,11 @@ pub fn expand(factor: &mut TableFactor, number: usize) -> Result<bool> {
     if quantity.unit.is_some() || sample.bucket.is_some() || sample.offset.is_some() {
         return Err(Error::unsupported("TABLESAMPLE of this form"));
     }
+    // What is no literal may be of any type of numbers.
+    let percent = match &quantity.value {
+        value @ Expr::Value(_) => value.clone(),
+        value => parse_expression(&format!("CAST({value} AS double precision)"))?,
+    };
     let table = object_name(name);
     let seed = match &sample.seed {
         Some(seed) => Expr::Value(seed.value.clone()),
@@ -44,7 +50,7 @@ pub fn expand(factor: &mut TableFactor, number: usize) -> Result<bool> {
         text(table.schema.clone().unwrap_or_default()),
         text(table.name.clone()),
         text(method),
-        quantity.value.clone(),
+        percent,
         Expr::value(ast::Value::Boolean(sample.seed.is_some())),
         seed,
         trees::number(number),

@@ -566,10 +566,7 @@ impl Session {
             Ast::Scrub => return self.scrub().await,
             _ => self.ensure_block(),
         }
-        if ast.writes() && self.is_read_only() {
-            let message = format!("cannot execute {} in a read-only transaction", ast.command());
-            return Err(Error::new(SqlState::READ_ONLY_SQL_TRANSACTION, message));
-        }
+        self.refuse_writes(ast)?;
         self.dispatch(prepared, statement, params, timer).await
     }
 
@@ -626,6 +623,7 @@ impl Session {
                 let params = self.arguments(name, &prepared, arguments)?;
                 Box::pin(self.run(&prepared, params, timer)).await
             }
+            Ast::CreateTableExecute(table, executed) => self.create_table_execute(table, executed).await,
             Ast::Declare { name, query, options } => self.declare(name, query, *options, statement).await,
             Ast::Fetch { name, direction, move_only } => self.fetch(name, *direction, *move_only).await,
             Ast::Close(name) => self.close_cursor(name.as_deref()),
@@ -644,7 +642,7 @@ impl Session {
             Ast::AlterDatabase(alter) => self.alter_database(alter).await,
             Ast::DropDatabase(drop) => self.drop_database(drop).await,
             Ast::Do(block) => self.do_block(block).await,
-            Ast::Vacuum { tables, verbose, .. } => self.vacuum(tables, *verbose).await,
+            Ast::Vacuum { tables, verbose, analyze, .. } => self.vacuum(tables, *verbose, *analyze).await,
             Ast::Analyze(tables) => self.analyze(tables),
             Ast::Reindex { kind, name, concurrently } => {
                 self.reindex(*kind, name.as_ref(), *concurrently).await

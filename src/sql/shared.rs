@@ -252,6 +252,7 @@ impl Shared {
 
     /// The next value of a sequence, remembered for currval().
     pub fn nextval_of(&self, sequence: Oid) -> Result<i64> {
+        self.check_sequence(sequence, "nextval()")?;
         let value = self.with_transaction(|transaction| transaction.nextval(sequence))?;
         let mut used = self.sequences.lock();
         used.values.insert(sequence, value);
@@ -426,6 +427,7 @@ impl SessionContext for Shared {
 
     fn setval(&self, sequence: &str, value: i64, called: bool) -> Result<i64> {
         let sequence = self.sequence_by_text(sequence)?;
+        self.check_sequence(sequence.oid, "setval()")?;
         if value < sequence.min || value > sequence.max {
             let message = format!(
                 "setval: value {value} is out of bounds for sequence \"{}\" ({}..{})",

@@ -18,6 +18,7 @@ use crate::sql::ddl::extension::CreateExtension;
 use crate::sql::domain_words::{CreateDomain, DomainAction};
 use crate::sql::function_statements::{AlterFunction, CreateFunction, DropFunction};
 use crate::sql::grants::Grant;
+use crate::sql::hint_words::{ColumnHint, Identity};
 pub use crate::sql::like_words::LikeClause;
 use crate::sql::lock_table::LockTable;
 use crate::sql::notifications::Listening;
@@ -152,6 +153,8 @@ pub enum Ast {
         query: Box<ast::Query>,
         with_data: bool,
     },
+    /// CREATE TABLE ... AS EXECUTE: the table, whose query is yet a placeholder, and what is executed.
+    CreateTableExecute(Box<Ast>, Box<Ast>),
     CreateView(Box<CreateView>),
     CreateFunction(Box<CreateFunction>),
     DropFunction(DropFunction),
@@ -227,9 +230,10 @@ pub enum Ast {
         analyze: bool,
         full: bool,
         verbose: bool,
-        tables: Vec<Name>,
+        /// Each with columns that ANALYZE looks at, if they were named.
+        tables: Vec<(Name, Vec<String>)>,
     },
-    Analyze(Vec<Name>),
+    Analyze(Vec<(Name, Vec<String>)>),
     Checkpoint,
     LockTable(LockTable),
     Grant(Grant),
@@ -461,6 +465,8 @@ pub struct CreateView {
     pub query: Box<ast::Query>,
     /// None for a plain view; else `WITH [NO] DATA`.
     pub materialized: Option<bool>,
+    /// WITH (security_barrier, security_invoker).
+    pub options: Vec<(String, String)>,
 }
 
 #[derive(Clone, Debug)]
@@ -512,10 +518,17 @@ pub enum ConstraintKind {
         /// NULLS NOT DISTINCT.
         nulls_equal: bool,
     },
+    /// A key on a unique index that is there.
+    UsingIndex {
+        index: String,
+        primary: bool,
+    },
     ForeignKey(ForeignKeyDefinition),
     /// Source text of the condition.
     Check {
         sql: String,
+        /// NO INHERIT
+        no_inherit: bool,
     },
 }
 
@@ -602,6 +615,8 @@ pub struct Drop {
 
 #[derive(Clone, Debug)]
 pub struct AlterTable {
+    /// What the statement calls it.
+    pub kind: ObjectKind,
     pub name: Name,
     pub if_exists: bool,
     pub only: bool,
@@ -617,6 +632,10 @@ pub enum AlterAction {
         not_valid: bool,
     },
     ValidateConstraint(String),
+    AlterConstraint {
+        name: String,
+        deferral: Deferral,
+    },
     DropConstraint {
         name: String,
         if_exists: bool,
@@ -681,9 +700,16 @@ pub enum AlterAction {
     },
     OwnerTo(String),
     Partition(PartitionAction),
-    /// Statistics targets, storage modes, cluster marks, replica identity: hints that mean nothing here and
-    /// change no answer.
-    Hint,
+    /// What is shown and changes no answer.
+    ColumnHint {
+        column: String,
+        hint: ColumnHint,
+    },
+    /// SET WITHOUT CLUSTER where there is no index.
+    ClusterOn(Option<String>),
+    ReplicaIdentity(Identity),
+    /// SET LOGGED or UNLOGGED.
+    Logged(bool),
 }
 
 #[derive(Clone, Debug)]
@@ -768,7 +794,7 @@ impl Ast {
             Ast::Close(None) => "CLOSE CURSOR ALL",
             Ast::CreateTable(_) | Ast::CreatePartition(_) => "CREATE TABLE",
             Ast::AttachIndex(..) => "ALTER INDEX",
-            Ast::CreateTableAs { .. } => "CREATE TABLE AS",
+            Ast::CreateTableAs { .. } | Ast::CreateTableExecute(..) => "CREATE TABLE AS",
             Ast::CreateView(view) if view.materialized.is_some() => "CREATE MATERIALIZED VIEW",
             Ast::CreateView(_) => "CREATE VIEW",
             Ast::CreateFunction(_) => "CREATE FUNCTION",
@@ -787,7 +813,7 @@ impl Ast {
             Ast::DropDatabase(_) => "DROP DATABASE",
             Ast::CreateExtension(_) => "CREATE EXTENSION",
             Ast::Drop(drop) => drop.kind.drop_command(),
-            Ast::AlterTable(_) => "ALTER TABLE",
+            Ast::AlterTable(alter) => alter.kind.alter_command(),
             Ast::AlterSequence(_) => "ALTER SEQUENCE",
             Ast::AlterOwner { kind, .. } => kind,
             Ast::Rename { kind, .. } | Ast::SetSchema { kind, .. } => kind.alter_command(),
@@ -827,6 +853,7 @@ impl Ast {
             | Ast::CreatePartition(_)
             | Ast::AttachIndex(..)
             | Ast::CreateTableAs { .. }
+            | Ast::CreateTableExecute(..)
             | Ast::CreateView(_)
             | Ast::CreateFunction(_)
             | Ast::DropFunction(_)

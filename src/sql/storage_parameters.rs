@@ -4,12 +4,13 @@
 //! <https://www.postgresql.org/docs/17/sql-createtable.html#SQL-CREATETABLE-STORAGE-PARAMETERS>.
 
 use datafusion::sql::sqlparser::ast::{Expr, SqlOption};
+use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::response::Severity;
 use crate::sql::session::Session;
 use crate::sql::trees::literal;
-use crate::sql::words::fold;
+use crate::sql::words::{Parsed, Words, fold};
 
 enum Kind {
     Bool,
@@ -60,6 +61,43 @@ pub fn of_options(options: &[SqlOption]) -> Result<Vec<(String, String)>> {
     let parameters: Vec<(String, String)> = options.iter().map(parameter).collect::<Result<_>>()?;
     refuse_twice(parameters.iter().map(|(name, _)| name.as_str()))?;
     Ok(parameters)
+}
+
+/// `SET (name = value, ...)` or `RESET (name, ...)`, each checked by `check`.
+pub fn changed(
+    w: &mut Words,
+    check: impl Fn(&str, &str) -> Result<()>,
+) -> Parsed<Vec<(String, Option<String>)>> {
+    let sets = w.accept("SET");
+    if !sets {
+        w.expect("RESET")?;
+    }
+    listed(w, sets, check)
+}
+
+/// What stands in parentheses behind WITH, SET and RESET.
+pub fn listed(
+    w: &mut Words,
+    sets: bool,
+    check: impl Fn(&str, &str) -> Result<()>,
+) -> Parsed<Vec<(String, Option<String>)>> {
+    let changes = w.parenthesised(|w| {
+        let mut name = w.identifier()?;
+        if w.accept_token(&Token::Period) {
+            name = format!("{name}.{}", w.identifier()?);
+        }
+        if !sets {
+            return Ok((name, None));
+        }
+        let value = match w.accept_token(&Token::Eq) {
+            true => text_of(&w.expression()?),
+            false => "true".to_owned(),
+        };
+        check(&name, &value)?;
+        Ok((name, Some(value)))
+    })?;
+    refuse_twice(changes.iter().map(|(name, _)| name.as_str()))?;
+    Ok(changes)
 }
 
 /// Those that the table itself has: PostgreSQL keeps those of `toast.` elsewhere.

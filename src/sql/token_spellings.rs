@@ -5,7 +5,8 @@
 //! | `ORDER BY a USING >`          | `ORDER BY a DESC`         |
 //! | `trim(TRAILING FROM a)`       | `trim(TRAILING ' ' FROM a)` |
 //! | `trim(FROM a)`                | `trim(a)`                 |
-//! | `CHECK (a > 0) NO INHERIT`    | `CHECK (a > 0)`: no table inherits from another |
+//! | `CHECK (a > 0) NO INHERIT`    | `CHECK (a > 0 OR HITHER_NO_INHERIT)` |
+//! | `CHECK (a > 0) NOT VALID`     | `CHECK (a > 0)`, in CREATE TABLE |
 //! | `UNIQUE (a) INCLUDE (b)`      | `UNIQUE (a, INCLUDED(b))`, also of a primary key |
 //! | `FETCH FIRST (1 + 1) ROWS ONLY` | `LIMIT (1 + 1)`         |
 //! | `WITH (toast.vacuum_truncate = on)` | `WITH ("toast.vacuum_truncate" = on)` |
@@ -18,8 +19,12 @@ use crate::sql::dialect::{solid, word};
 /// What the columns of INCLUDE are the arguments of.
 pub const INCLUDED: &str = "hither_included";
 
+/// The last alternative of the condition of a CHECK with NO INHERIT: no other operator binds less.
+pub const NO_INHERIT: &str = "hither_no_inherit";
+
 /// Words of which one is in each of them.
-const MEANT: &[&str] = &["USING", "TRIM", "INHERIT", "TOAST", "INCLUDE", "FETCH", "ROLLUP", "CUBE", "SETS"];
+const MEANT: &[&str] =
+    &["USING", "TRIM", "INHERIT", "VALID", "TOAST", "INCLUDE", "FETCH", "ROLLUP", "CUBE", "SETS"];
 
 /// The tokens with those spellings.
 pub fn settle(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
@@ -74,9 +79,22 @@ pub fn settle(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
                     tokens.drain(at + 1..=places[number + 2]);
                 }
             }
-            "NO" if is(&next(1), "INHERIT") && closes(&tokens, &places[..number], &["CHECK"]) => {
+            "NO" if of_table && is(&next(1), "INHERIT") && closes(&tokens, &places[..number], &["CHECK"]) => {
                 if let Some((inherit, _)) = next(1) {
-                    tokens.remove(inherit);
+                    tokens[places[number - 1]].token = Token::make_keyword("OR");
+                    tokens[at].token = Token::make_word(NO_INHERIT, None);
+                    tokens[inherit].token = Token::RParen;
+                }
+            }
+            // What a new table has holds for all of its rows.
+            "NOT"
+                if is(&next(1), "VALID")
+                    && of_table
+                    && first == "CREATE"
+                    && closes(&tokens, &places[..number], &["CHECK"]) =>
+            {
+                if let Some((valid, _)) = next(1) {
+                    tokens.remove(valid);
                     tokens.remove(at);
                 }
             }

@@ -89,15 +89,21 @@ fn open_in(from: &mut TableWithJoins, known: &Known, hidden: &[String]) {
     }
 }
 
-/// `ORDER BY x.id` of `a JOIN b USING (id) AS x`, as the merged column's name.
-pub fn order_by_merged(query: &mut Query) {
-    let SetExpr::Select(select) = query.body.as_mut() else { return };
+/// The aliases of joins: x of `a JOIN b USING (id) AS x`.
+pub fn aliases(from: &[TableWithJoins]) -> Vec<String> {
     let mut aliases = Vec::new();
-    for join in select.from.iter_mut().flat_map(|from| &mut from.joins) {
-        if let Some(JoinConstraint::Using(columns)) = constraint_of(&mut join.join_operator) {
+    for join in from.iter().flat_map(|from| &from.joins) {
+        if let Some(JoinConstraint::Using(columns)) = constraint_of(&mut join.join_operator.clone()) {
             aliases.extend(relation_words::alias_of(columns).map(|alias| fold(&alias)));
         }
     }
+    aliases
+}
+
+/// `ORDER BY x.id` of `a JOIN b USING (id) AS x`, as the merged column's name.
+pub fn order_by_merged(query: &mut Query) {
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    let aliases = aliases(&select.from);
     if aliases.is_empty() {
         return;
     }

@@ -648,7 +648,8 @@ pub(super) fn is_planned(statement: &Ast) -> bool {
     )
 }
 
-fn execute(w: &mut Words) -> Parsed<Ast> {
+/// EXECUTE
+pub fn execute(w: &mut Words) -> Parsed<Ast> {
     w.expect("EXECUTE")?;
     let name = w.identifier()?;
     let arguments = if *w.peek() == Token::LParen { w.parenthesised(Words::expression)? } else { Vec::new() };
@@ -811,16 +812,17 @@ fn analyze(w: &mut Words) -> Parsed<Ast> {
 }
 
 /// `[name [(column, ...)], ...]`; the columns only restrict what is gathered.
-fn tables_with_columns(w: &mut Words) -> Parsed<Vec<Name>> {
+fn tables_with_columns(w: &mut Words) -> Parsed<Vec<(Name, Vec<String>)>> {
     if w.at_end() {
         return Ok(Vec::new());
     }
     w.list(|w| {
         let name = w.name()?;
-        if *w.peek() == Token::LParen {
-            w.parenthesised(Words::identifier)?;
-        }
-        Ok(name)
+        let columns = match *w.peek() == Token::LParen {
+            true => w.parenthesised(Words::identifier)?,
+            false => Vec::new(),
+        };
+        Ok((name, columns))
     })
 }
 

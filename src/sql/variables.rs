@@ -162,10 +162,20 @@ impl Session {
     }
 
     /// FULL asks for nothing more: space goes back to the system anyway.
-    pub(crate) async fn vacuum(&mut self, tables: &[Name], verbose: bool) -> Result<Response> {
+    pub(crate) async fn vacuum(
+        &mut self,
+        tables: &[(Name, Vec<String>)],
+        verbose: bool,
+        analyze: bool,
+    ) -> Result<Response> {
         self.refuse_in_block("VACUUM")?;
+        if !analyze && tables.iter().any(|(_, columns)| !columns.is_empty()) {
+            let message = "ANALYZE option must be specified when a column list is provided";
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
+        self.check_tables(tables)?;
         let catalog = self.shared.current_catalog();
-        let oid = |name: &Name| self.shared.rows_of(&catalog, name).map(|table| table.oid);
+        let oid = |(name, _): &(Name, _)| self.shared.rows_of(&catalog, name).map(|table| table.oid);
         let oids: Vec<_> = tables.iter().map(oid).collect::<Result<_>>()?;
         let database = self.shared.engine.database.clone();
         let cancel = Arc::<AtomicBool>::clone(self.cancel.raised());
@@ -192,7 +202,7 @@ impl Session {
     }
 
     /// Cardinalities come from bitmaps, exactly and always up to date: there are no statistics to gather.
-    pub(crate) fn analyze(&mut self, tables: &[Name]) -> Result<Response> {
+    pub(crate) fn analyze(&mut self, tables: &[(Name, Vec<String>)]) -> Result<Response> {
         self.check_tables(tables)?;
         Ok(done("ANALYZE"))
     }
@@ -202,9 +212,24 @@ impl Session {
         Ok(done("CHECKPOINT"))
     }
 
-    fn check_tables(&self, tables: &[Name]) -> Result<()> {
+    fn check_tables(&self, tables: &[(Name, Vec<String>)]) -> Result<()> {
         let catalog = self.shared.current_catalog();
-        tables.iter().try_for_each(|name| self.shared.rows_of(&catalog, name).map(drop))
+        for (name, columns) in tables {
+            let table = self.shared.rows_of(&catalog, name)?;
+            for (place, column) in columns.iter().enumerate() {
+                let of = format!("column \"{column}\" of relation \"{}\"", table.name);
+                if table.column(column).is_none() {
+                    return Err(Error::new(SqlState::UNDEFINED_COLUMN, format!("{of} does not exist")));
+                }
+                if columns[..place].contains(column) {
+                    return Err(Error::new(
+                        SqlState::DUPLICATE_COLUMN,
+                        format!("{of} appears more than once"),
+                    ));
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn run_checkpoint(&self) -> Result<()> {

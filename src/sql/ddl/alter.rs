@@ -10,6 +10,7 @@ use crate::catalog::{
     IndexMethod, Object, Relation, Table,
 };
 use crate::error::{Error, Result, SqlState};
+use crate::sql::ddl::alter_view;
 use crate::sql::ddl::generated::reads_column;
 use crate::sql::ddl::index::PLAINLY;
 use crate::sql::ddl::partition::refuse_key_column;
@@ -26,7 +27,8 @@ use crate::sql::response::{Response, Severity};
 use crate::sql::session::{Session, done};
 use crate::sql::shared::{parse_name, undefined_relation};
 use crate::sql::statement::{
-    AlterAction, AlterTable, Ast, ColumnDefinition, IdentityKind, SequenceOptions, TableConstraint,
+    AlterAction, AlterTable, Ast, ColumnDefinition, ConstraintKind, IdentityKind, ObjectKind,
+    SequenceOptions, TableConstraint,
 };
 use crate::sql::storage_parameters;
 use crate::sql::system_columns;
@@ -37,12 +39,17 @@ impl Session {
         refuse_more_than_partition(alter)?;
         let catalog = self.shared.current_catalog();
         let table = match self.shared.relation(&catalog, &alter.name) {
+            Some(found) if !is_kind(alter.kind, &found) => {
+                let message = format!("\"{}\" is not a {}", alter.name.name, alter.kind.noun());
+                return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+            }
             None if alter.if_exists => {
                 let message = format!("relation \"{}\" does not exist, skipping", alter.name.name);
                 self.notice(Severity::Notice, Error::new(SqlState("00000"), message));
-                return Ok(done("ALTER TABLE"));
+                return Ok(done(alter.kind.alter_command()));
             }
             None => return Err(undefined_relation(&alter.name)),
+            Some(Relation::View(view)) => return self.alter_view(&view, alter).await,
             Some(Relation::Table(table)) => table,
             Some(Relation::Partition(part)) => return self.alter_part(&part, alter).await,
             // pg_dump changes owners of sequences by ALTER TABLE in old versions.
@@ -59,6 +66,11 @@ impl Session {
                 return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
             }
         };
+        if table.materialized.is_some()
+            && let Some(refused) = alter.actions.iter().find_map(alter_view::not_of_rows)
+        {
+            return Err(alter_view::not_performed(refused, &table.name, "materialized views"));
+        }
         // Locked before the definition is read that the actions change.
         self.retry(|transaction| transaction.lock_table(table.oid)).await?;
         let catalog = self.shared.current_catalog();
@@ -76,7 +88,7 @@ impl Session {
         if !alter.only {
             self.name_indexes(table.oid, None, None).await?;
         }
-        Ok(done("ALTER TABLE"))
+        Ok(done(alter.kind.alter_command()))
     }
 
     /// `retyping`: what all changes of types in the statement are together; the first of them does it.
@@ -89,7 +101,10 @@ impl Session {
     ) -> Result<()> {
         match action {
             AlterAction::OwnerTo(owner) => self.check_owner(owner),
-            AlterAction::Hint => Ok(()),
+            AlterAction::ColumnHint { column, hint } => self.set_column_hint(table, column, hint).await,
+            AlterAction::ClusterOn(index) => self.cluster_on(table, index.as_deref()).await,
+            AlterAction::ReplicaIdentity(identity) => self.set_replica_identity(table, identity).await,
+            AlterAction::Logged(logged) => self.set_logged(table, *logged).await,
             AlterAction::StorageParameters(changes) => {
                 self.warn_of_parameters(changes.iter().map(|(name, _)| name));
                 let mut altered = (**table).clone();
@@ -104,6 +119,9 @@ impl Session {
                 self.add_constraint(table, constraint, *not_valid).await
             }
             AlterAction::ValidateConstraint(name) => self.validate_constraint(table, name).await,
+            AlterAction::AlterConstraint { name, deferral } => {
+                self.alter_constraint(table, name, *deferral).await
+            }
             AlterAction::DropConstraint { name, if_exists, cascade } => {
                 self.drop_constraint(table, name, *if_exists, *cascade).await
             }
@@ -167,6 +185,9 @@ impl Session {
         constraint: &TableConstraint,
         not_valid: bool,
     ) -> Result<()> {
+        if let ConstraintKind::UsingIndex { index, primary } = &constraint.kind {
+            return self.add_key_using(table, constraint, index, *primary).await;
+        }
         let catalog = self.shared.current_catalog();
         let path = self.shared.schemas(&catalog);
         let shared = self.shared.clone();
@@ -282,6 +303,7 @@ impl Session {
             predicate: None,
             nulls_equal: matches!(constraint.kind, StoredKind::Unique { nulls_equal: true, .. }),
             ivfflat: None,
+            ..Index::default()
         };
         self.put(table).await?;
         self.build_index(index, PLAINLY).await
@@ -577,6 +599,9 @@ impl Session {
                 edits.push(Edit::Put(Object::Index(index)));
             }
         }
+        if let Some(materialized) = &mut altered.materialized {
+            materialized.query = self.with_column_named(&materialized.query, position, to)?;
+        }
         edits.push(Edit::Put(Object::Table(altered)));
         self.edit(edits).await
     }
@@ -778,6 +803,17 @@ impl Session {
     }
 }
 
+/// Whether ALTER of a kind may name the relation; ALTER TABLE may name most.
+fn is_kind(kind: ObjectKind, found: &Relation) -> bool {
+    match kind {
+        ObjectKind::View => matches!(found, Relation::View(_)),
+        ObjectKind::MaterializedView => {
+            matches!(found, Relation::Table(table) if table.materialized.is_some())
+        }
+        _ => true,
+    }
+}
+
 pub fn contains_nulls(table: &Table, column: &str) -> Error {
     let message = format!("column \"{column}\" of relation \"{}\" contains null values", table.name);
     Error::new(SqlState::NOT_NULL_VIOLATION, message).table(&table.schema, &table.name).column(column)
@@ -826,9 +862,13 @@ fn pass(action: &AlterAction) -> u8 {
         | AlterAction::RenameConstraint { .. }
         | AlterAction::StorageParameters(_)
         | AlterAction::ValidateConstraint(_)
+        | AlterAction::AlterConstraint { .. }
         | AlterAction::OwnerTo(_)
         | AlterAction::Partition(_)
-        | AlterAction::Hint => 6,
+        | AlterAction::ColumnHint { .. }
+        | AlterAction::ClusterOn(_)
+        | AlterAction::ReplicaIdentity(_)
+        | AlterAction::Logged(_) => 6,
     }
 }
 

@@ -189,7 +189,7 @@ impl Session {
             let schemas = self.shared.schemas(&catalog);
             let environment = self.shared.environment();
             let context = self.plan_context(&environment, &catalog, &schemas);
-            Arc::new(InsertPlan::new(&insert, Overriding::System, &context, &self.shared)?)
+            Arc::new(InsertPlan::new(&insert, Overriding::System, &[], &context, &self.shared)?)
         };
         self.insert(&plan, &[]).await.map(drop)
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 
-use crate::catalog::{ForeignKey, Table};
+use crate::catalog::{Constraint, ConstraintKind, Deferral, ForeignKey, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ddl::alter::quoted;
 use crate::sql::dialect::parse_query;
@@ -14,6 +14,28 @@ use crate::types::Type;
 use crate::types::arrow::value_at;
 
 impl Session {
+    /// ALTER CONSTRAINT: when a foreign key is checked.
+    pub(super) async fn alter_constraint(
+        &mut self,
+        table: &Table,
+        name: &str,
+        deferral: Deferral,
+    ) -> Result<()> {
+        let mut altered = table.clone();
+        let of = format!("constraint \"{name}\" of relation \"{}\"", table.name);
+        match altered.constraints.iter_mut().find(|constraint| constraint.name == name) {
+            Some(Constraint { kind: ConstraintKind::ForeignKey(key), .. }) => key.deferral = deferral,
+            Some(_) => {
+                let message = format!("{of} is not a foreign key constraint");
+                return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+            }
+            None => {
+                return Err(Error::new(SqlState::UNDEFINED_OBJECT, format!("{of} does not exist")));
+            }
+        }
+        self.put(altered).await
+    }
+
     /// Whether every row's reference leads somewhere: by one query, so that it costs a join.
     pub(super) async fn verify_references(
         &mut self,

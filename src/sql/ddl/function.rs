@@ -9,6 +9,7 @@ use datafusion::sql::sqlparser::ast::DataType;
 
 use crate::catalog::{Catalog, Edit, Function, Object, Oid, Parallel, Relation, Returns, Volatility};
 use crate::error::{Error, Result, SqlState};
+use crate::sql::ddl::TEMPORARY_ALIAS;
 use crate::sql::domains;
 use crate::sql::function_statements::{
     AlterFunction, CreateFunction, DropFunction, FunctionAction, FunctionName, FunctionOptions, NamedType,
@@ -29,6 +30,9 @@ const INVALID_FUNCTION_DEFINITION: SqlState = SqlState("42P13");
 impl Session {
     pub(super) async fn create_function(&mut self, create: &CreateFunction) -> Result<Response> {
         let catalog = self.shared.current_catalog();
+        if create.name.schema.as_deref() == Some(TEMPORARY_ALIAS) {
+            return Err(Error::unsupported("a temporary function"));
+        }
         let schema = self.shared.creation_schema(&catalog, &create.name)?;
         refuse_equal_names(create)?;
         let mut function = Function {

@@ -103,15 +103,22 @@ impl Session {
     /// Creates and builds an index, while others may look how far it is and it may be cancelled.
     pub(super) async fn build_index(&mut self, index: Index, command: &'static str) -> Result<()> {
         let shown = self.show_build(&index, 0, command);
-        let progress = shown.progress();
+        let (progress, lists) = (shown.progress(), index.ivfflat.map(|options| options.lists));
         self.retry_blocking(move |transaction| transaction.create_index_with(index.clone(), &progress))
             .await?;
-        self.tell_unfitted(&shown.progress());
+        self.tell_unfitted(&shown.progress(), lists);
         Ok(())
     }
 
-    /// pgvector's notice, with its words, of a graph that was larger than `maintenance_work_mem`.
-    fn tell_unfitted(&mut self, progress: &BuildProgress) {
+    /// pgvector's notices, with its words: of a graph that was larger than `maintenance_work_mem`, and of more lists than
+    /// there are vectors.
+    fn tell_unfitted(&mut self, progress: &BuildProgress, lists: Option<u32>) {
+        if lists.is_some_and(|lists| progress.total().0 < u64::from(lists)) {
+            let notice = Error::new(SqlState("00000"), "ivfflat index created with little data")
+                .detail("This will cause low recall.")
+                .hint("Drop the index until the table has more data.");
+            self.notice(Severity::Notice, notice);
+        }
         let Some(rows) = progress.fitted() else { return };
         let message = format!("hnsw graph no longer fits into maintenance_work_mem after {rows} tuples");
         let notice = Error::new(SqlState("00000"), message)
@@ -153,7 +160,7 @@ impl Session {
             let progress = shown.progress();
             let rebuild = move |transaction: &mut Transaction| transaction.rebuild_index(old, new, &progress);
             let is_there = self.retry_blocking(rebuild).await?;
-            self.tell_unfitted(&shown.progress());
+            self.tell_unfitted(&shown.progress(), index.ivfflat.map(|options| options.lists));
             // Of many, one that was dropped meanwhile is no matter.
             if let (false, ReindexKind::Index, Some(name)) = (is_there, kind, name) {
                 return Err(undefined_relation(name));
@@ -250,6 +257,7 @@ pub(super) fn definition(
         hnsw: None,
         predicate: predicate(create, table, context)?,
         ivfflat: None,
+        ..Index::default()
     };
     for column in &create.columns {
         index.columns.push(match &column.subject {

@@ -129,7 +129,7 @@ fn copied(
     let constraints = table.constraints.iter().filter_map(|constraint| match &constraint.kind {
         StoredKind::Check { sql } if clause.constraints => Some(TableConstraint {
             name: Some(constraint.name.clone()),
-            kind: ConstraintKind::Check { sql: sql.clone() },
+            kind: ConstraintKind::Check { sql: sql.clone(), no_inherit: constraint.no_inherit },
             included: Vec::new(),
             deferral: Deferral::Never,
         }),

@@ -5,6 +5,8 @@
 
 // ALTER.
 mod alter;
+// ALTER of views.
+mod alter_view;
 // COMMENT ON.
 mod comment;
 // CREATE EXTENSION, CREATE SCHEMA, owners.
@@ -18,8 +20,12 @@ mod drop;
 pub mod extension;
 // Generated columns in ALTER TABLE.
 mod generated;
+// Keys on indexes that are there.
+mod index_keys;
 // Columns that indexes are on and nobody sees.
 mod hidden;
+// SET STORAGE, CLUSTER ON and their like.
+mod hints;
 // Foreign keys: which types, which rows.
 mod foreign_keys;
 // Functions written in SQL.

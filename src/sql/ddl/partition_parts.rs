@@ -145,7 +145,6 @@ impl Session {
             };
             match action {
                 AlterAction::OwnerTo(owner) => self.check_owner(owner)?,
-                AlterAction::Hint => {}
                 AlterAction::SetDefault { column, default } => {
                     self.set_part_default(parent, part, column, default.as_deref()).await?;
                 }
@@ -252,7 +251,9 @@ impl Session {
             ConstraintKind::Unique { columns, nulls_equal } => {
                 numbers(columns).map(|columns| StoredKind::Unique { columns, nulls_equal: *nulls_equal })
             }
-            ConstraintKind::Check { .. } | ConstraintKind::ForeignKey(_) => None,
+            ConstraintKind::Check { .. }
+            | ConstraintKind::ForeignKey(_)
+            | ConstraintKind::UsingIndex { .. } => None,
         };
         let catalog = self.shared.current_catalog();
         let known = parent.constraints.iter().filter(|known| Some(&known.kind) == wanted.as_ref());

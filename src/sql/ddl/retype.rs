@@ -75,6 +75,11 @@ impl Session {
                 return Err(Error::new(SqlState("42611"), message)
                     .detail(format!("Column \"{column}\" is a generated column.")));
             }
+            // One that leaves the type as it is does not count.
+            let ty_now = &table.columns[position].ty;
+            columns.retain(|earlier| {
+                earlier.column != column || earlier.ty != *ty_now || earlier.using.is_some()
+            });
             if columns.iter().any(|other| other.column == column) {
                 let message = format!("cannot alter type of column \"{column}\" twice");
                 return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
@@ -115,6 +120,7 @@ impl Session {
             let column = &mut altered.columns[position];
             column.ty = ty.clone();
             column.domain = *domain;
+            column.hints.storage = None;
             changed.push(position);
             rewritten |= using.is_some() || domain.is_some() || !(same_bytes(&old.ty, ty) || old.ty == *ty);
         }

@@ -62,7 +62,7 @@ pub fn with_type(sequence: &Sequence, ty: &Type) -> Sequence {
 fn with_options(mut sequence: Sequence, options: &SequenceOptions, new: bool) -> Result<Sequence> {
     let invalid = |message: String| Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
     if let Some(ty) = &options.ty {
-        sequence.ty = ty.clone();
+        sequence = with_type(&sequence, ty);
     }
     if let Some(increment) = options.increment {
         sequence.increment = increment;
@@ -151,6 +151,17 @@ impl Session {
         let mut changed = with_options((**sequence).clone(), options, false)?;
         self.set_owner(&mut changed, options)?;
         let start = changed.start;
+        let last = self.shared.with_transaction(|transaction| transaction.sequence_state(oid))?.0;
+        let value = options.restart.map_or(last, |value| value.unwrap_or(start));
+        let wrong = match &changed {
+            changed if value < changed.min => Some(("less than MINVALUE", changed.min)),
+            changed if value > changed.max => Some(("greater than MAXVALUE", changed.max)),
+            _ => None,
+        };
+        if let Some((what, bound)) = wrong {
+            let message = format!("RESTART value ({value}) cannot be {what} ({bound})");
+            return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+        }
         if changed != **sequence {
             self.edit(vec![Edit::Put(Object::Sequence(changed))]).await?;
         }

@@ -11,6 +11,7 @@ use crate::catalog::{
 };
 use crate::database::OnConflict;
 use crate::error::{Error, Result, SqlState};
+use crate::sql::arguments::with_constants;
 use crate::sql::ddl::foreign_keys::check_types;
 use crate::sql::ddl::names::Namer;
 use crate::sql::ddl::partition::{check_unique, partitioning};
@@ -27,7 +28,7 @@ use crate::sql::response::{Response, Severity};
 use crate::sql::session::{Session, done};
 use crate::sql::shared::undefined_relation;
 use crate::sql::statement::{
-    ColumnDefinition, ColumnType, ConstraintKind, CreateTable, ForeignKeyDefinition, IdentityKind, Name,
+    Ast, ColumnDefinition, ColumnType, ConstraintKind, CreateTable, ForeignKeyDefinition, IdentityKind, Name,
     Persistence, TableConstraint,
 };
 use crate::sql::storage_parameters;
@@ -73,6 +74,7 @@ impl<'a> Builder<'a> {
             temporary: None,
             unlogged: false,
             options: Vec::new(),
+            replica_identity: None,
             partitioning: None,
             part: None,
         };
@@ -180,7 +182,16 @@ impl<'a> Builder<'a> {
                 check_unique(&self.table, &columns, false)?;
                 StoredKind::Unique { columns, nulls_equal: *nulls_equal }
             }
-            ConstraintKind::Check { sql } => StoredKind::Check { sql: sql.clone() },
+            ConstraintKind::Check { no_inherit: true, .. } if self.table.is_partitioned() => {
+                let message =
+                    format!("cannot add NO INHERIT constraint to partitioned table \"{}\"", self.table.name);
+                return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message));
+            }
+            ConstraintKind::Check { sql, .. } => StoredKind::Check { sql: sql.clone() },
+            ConstraintKind::UsingIndex { .. } => {
+                let message = "cannot use an existing index in CREATE TABLE";
+                return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+            }
             ConstraintKind::ForeignKey(definition) => {
                 StoredKind::ForeignKey(self.foreign_key(definition, constraint.name.as_deref())?)
             }
@@ -195,7 +206,8 @@ impl<'a> Builder<'a> {
         let included = self.column_numbers(&constraint.included)?;
         let oid = (self.new_oid)()?;
         let deferral = constraint.deferral;
-        let constraint = Constraint { included, deferral, ..Constraint::new(oid, name, kind) };
+        let no_inherit = matches!(constraint.kind, ConstraintKind::Check { no_inherit: true, .. });
+        let constraint = Constraint { included, no_inherit, deferral, ..Constraint::new(oid, name, kind) };
         self.table.constraints.push(constraint);
         Ok(())
     }
@@ -214,6 +226,7 @@ impl<'a> Builder<'a> {
         let table = self.table.name.clone();
         match kind {
             ConstraintKind::PrimaryKey(_) => self.namer.relation(&table, "", "pkey"),
+            ConstraintKind::UsingIndex { index, .. } => index.clone(),
             ConstraintKind::Unique { columns, .. } => {
                 self.namer.relation(&table, &[columns, included].concat().join("_"), "key")
             }
@@ -221,7 +234,7 @@ impl<'a> Builder<'a> {
                 self.namer.constraint(&self.table, &table, &definition.columns.join("_"), "fkey")
             }
             // Of the columns it names, wherever it is written.
-            ConstraintKind::Check { sql } => {
+            ConstraintKind::Check { sql, .. } => {
                 let column = only_column(sql, &self.table).unwrap_or_default();
                 self.namer.constraint(&self.table, &table, &column, "check")
             }
@@ -577,6 +590,28 @@ impl Session {
         }
         let count = self.fill(table.oid, &query).await?;
         Ok(done(format!("SELECT {count}")))
+    }
+
+    /// CREATE TABLE ... AS EXECUTE.
+    pub(crate) async fn create_table_execute(&mut self, table: &Ast, executed: &Ast) -> Result<Response> {
+        let (Ast::CreateTableAs { .. }, Ast::Execute { name, arguments }) = (table, executed) else {
+            return Err(Error::internal("a table as what is not executed"));
+        };
+        self.start_statement()?;
+        let saved = self.saved_statement(name)?;
+        let params = self.arguments(name, &saved, arguments)?;
+        let bound = match &saved.statement {
+            Some(statement) => with_constants(statement, &saved.param_types, &params)?.ast,
+            None => return Err(Error::internal("a prepared statement without one")),
+        };
+        let Ast::Query(bound) = bound else {
+            return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, "prepared statement is not a SELECT"));
+        };
+        let mut filled = table.clone();
+        if let Ast::CreateTableAs { query, .. } = &mut filled {
+            *query = bound;
+        }
+        Box::pin(self.define(&filled)).await
     }
 
     /// A table with the columns of a query.

@@ -15,6 +15,7 @@ use crate::catalog::{
 };
 use crate::error::{Error, Result, SqlState};
 use crate::planner::origin::columns_read;
+use crate::sql::context::PlanContext;
 use crate::sql::ddl::temporary::persistence;
 use crate::sql::dialect::parse_query;
 use crate::sql::query::{self, Query};
@@ -72,6 +73,8 @@ impl Session {
             if !with_data {
                 return Ok(done(tag));
             }
+            // This time what it reads must be there.
+            let query = self.planned(&create.query)?;
             let count = self.fill(table.oid, &query).await?;
             return Ok(done(format!("SELECT {count}")));
         }
@@ -88,19 +91,24 @@ impl Session {
             }
             None => self.new_oid()?,
         };
-        let (comment, comments) =
-            old.map(|old| (old.comment.clone(), old.comments.clone())).unwrap_or_default();
-        let name = create.name.name.clone();
-        let view = View { oid, schema, name, columns, query: stored, comment, comments };
+        let kept = old.map(|old| (old.comment.clone(), old.comments.clone(), old.defaults.clone()));
+        let (comment, comments, defaults) = kept.unwrap_or_default();
+        let (name, options) = (create.name.name.clone(), create.options.clone());
+        let view = View { oid, schema, name, columns, query: stored, comment, comments, defaults, options };
         self.edit(vec![Edit::Put(Object::View(view))]).await?;
         Ok(done(tag))
     }
 
     /// The query as it is kept, and planned.
-    fn stored_query(&self, catalog: &Arc<Catalog>, query: &ast::Query) -> Result<(StoredQuery, Arc<Query>)> {
+    pub(super) fn stored_query(
+        &self,
+        catalog: &Arc<Catalog>,
+        query: &ast::Query,
+    ) -> Result<(StoredQuery, Arc<Query>)> {
         let schemas = self.shared.schemas(catalog);
         let environment = self.shared.environment();
         let context = self.plan_context(&environment, catalog, &schemas);
+        let context = PlanContext { unpopulated: true, ..context };
         let planned = Arc::new(query::plan(query, &context)?);
         if !planned.param_types.is_empty() {
             return Err(Error::new(SqlState("42P02"), "there is no parameter $1"));
@@ -117,6 +125,13 @@ impl Session {
         let uses = uses.into_iter();
         let uses = uses.map(|(relation, columns)| Use { relation, columns: columns.into_iter().collect() });
         Ok((StoredQuery { sql: query.to_string(), uses: uses.collect() }, planned))
+    }
+
+    fn planned(&self, query: &ast::Query) -> Result<Arc<Query>> {
+        let catalog = self.shared.current_catalog();
+        let schemas = self.shared.schemas(&catalog);
+        let environment = self.shared.environment();
+        Ok(Arc::new(query::plan(query, &self.plan_context(&environment, &catalog, &schemas))?))
     }
 
     /// Gives every relation its schema; notes the relations.
@@ -176,12 +191,8 @@ impl Session {
         self.retry(|transaction| transaction.lock_table(table.oid)).await?;
         self.start_statement()?;
         let Some(materialized) = &table.materialized else { return Ok(done(TAG)) };
-        let query = {
-            let catalog = self.shared.current_catalog();
-            let schemas = self.shared.schemas(&catalog);
-            let query = parse_query(&materialized.query.sql)?;
-            Arc::new(query::plan(&query, &self.plan_context(&self.shared.environment(), &catalog, &schemas))?)
-        };
+        let stored = parse_query(&materialized.query.sql)?;
+        let query = self.planned(&stored)?;
         // New files, filled before anybody else sees them: readers keep the old rows until the commit.
         let mut fresh = (*table).clone();
         fresh.materialized = Some(Materialized { populated: with_data, ..materialized.clone() });
@@ -247,10 +258,7 @@ impl Session {
     pub(super) async fn drop_grouped(&mut self, table: &Table, key: &str, cascade: bool) -> Result<()> {
         let catalog = self.shared.current_catalog();
         let fails = |query: &StoredQuery| {
-            let schemas = self.shared.schemas(&catalog);
-            let environment = self.shared.environment();
-            let planned = parse_query(&query.sql)
-                .and_then(|query| query::plan(&query, &self.plan_context(&environment, &catalog, &schemas)));
+            let planned = parse_query(&query.sql).and_then(|query| self.stored_query(&catalog, &query));
             planned.is_err_and(|error| error.state() == SqlState::GROUPING_ERROR)
         };
         let direct = catalog.stored_queries().filter(|(_, query)| query.uses(table.oid, None));

@@ -131,13 +131,15 @@ impl ChangePlan {
             None => Vec::new(),
         };
         let is_called = |name: Vec<Ident>| name.last().is_some_and(|last| fold(last) == alias);
+        let has_lateral = factors(&clauses.from[1..]).into_iter().any(is_lateral);
         let has_namesake = factors(&clauses.from[1..]).into_iter().filter_map(qualifier).any(is_called);
         let select = slot_query(alias, expressions, &others, clauses.from, clauses.selection)?;
         let known = PlanContext { param_types: &params.0.clone(), ..*context };
         let columns: Vec<usize> = outputs_of(&sets).collect();
-        check_outputs(&select, &columns, &table, &known)?;
+        let told = |error| if has_lateral { hidden_target(error, alias) } else { error };
+        check_outputs(&select, &columns, &table, &known).map_err(told)?;
         let targets: Vec<Type> = columns.iter().map(|&column| table.columns[column].ty.clone()).collect();
-        let query = Arc::new(query::plan_for(&select, &known, &targets)?);
+        let query = Arc::new(query::plan_for(&select, &known, &targets).map_err(told)?);
         // RETURNING would take one for the other.
         if has_namesake && clauses.returning.is_some() {
             return Err(Error::unsupported(format!("RETURNING beside another table called \"{alias}\"")));
@@ -288,8 +290,33 @@ fn slot_query(
     let slot = Expr::CompoundIdentifier(vec![Ident::with_quote('"', alias), Ident::new(SLOT_COLUMN)]);
     select.projection.push(SelectItem::UnnamedExpr(slot));
     select.from = from;
+    // Behind what is LATERAL, which does not see the target.
+    if factors(&select.from[1..]).into_iter().any(is_lateral) {
+        select.from.rotate_left(1);
+    }
     select.selection = selection;
     Ok(query)
+}
+
+fn is_lateral(factor: &TableFactor) -> bool {
+    match factor {
+        TableFactor::Derived { lateral, .. } => *lateral,
+        TableFactor::Table { args, .. } => args.is_some(),
+        TableFactor::Function { .. } | TableFactor::TableFunction { .. } | TableFactor::UNNEST { .. } => true,
+        _ => false,
+    }
+}
+
+/// PostgreSQL's words where LATERAL names the target.
+fn hidden_target(error: Error, target: &str) -> Error {
+    let message = format!("invalid reference to FROM-clause entry for table \"{target}\"");
+    if error.message() != message || error.state() != SqlState::UNDEFINED_TABLE {
+        return error;
+    }
+    let hint = format!(
+        "There is an entry for table \"{target}\", but it cannot be referenced from this part of the query."
+    );
+    Error::new(SqlState("42P10"), message).hint(hint)
 }
 
 /// `name.*`

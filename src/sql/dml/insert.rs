@@ -11,7 +11,7 @@ use arrow::array::RecordBatch;
 use datafusion::sql::sqlparser::ast::{self, Expr, SelectItem, SetExpr, TableObject};
 use futures::StreamExt;
 
-use crate::catalog::{Catalog, Table};
+use crate::catalog::{Catalog, DefaultExpr, Table};
 use crate::database::OnConflict;
 use crate::error::{Error, Result, SqlState};
 use crate::planner::bindings::Execution;
@@ -74,9 +74,11 @@ enum Source {
 }
 
 impl InsertPlan {
+    /// `defaults` come before those of the table's columns at these positions.
     pub fn new(
         insert: &ast::Insert,
         overriding: Overriding,
+        defaults: &[(usize, DefaultExpr)],
         context: &PlanContext,
         shared: &Shared,
     ) -> Result<InsertPlan> {
@@ -84,7 +86,11 @@ impl InsertPlan {
         let TableObject::TableName(name) = &insert.table else {
             return Err(Error::unsupported("INSERT into something other than a table"));
         };
-        let table = shared.writable_table(context.catalog, &object_name(name))?;
+        let mut table = shared.writable_table(context.catalog, &object_name(name))?;
+        for (position, default) in defaults {
+            let column = &mut Arc::make_mut(&mut table).columns[*position];
+            (column.default, column.sequence) = (Some(default.clone()), None);
+        }
         let alias =
             insert.table_alias.as_ref().map_or_else(|| table.name.clone(), |alias| fold(&alias.alias));
         let inputs = target_columns(&table, insert)?;
@@ -169,6 +175,9 @@ fn target_columns(table: &Table, insert: &ast::Insert) -> Result<Vec<usize>> {
     }
     let mut positions: Vec<usize> = Vec::with_capacity(insert.columns.len());
     for column in &insert.columns {
+        if column.0.len() > 1 {
+            return Err(Error::unsupported("INSERT into a field of a column"));
+        }
         let position = column_position(table, &object_name(column).name)?;
         if positions.contains(&position) {
             let message = format!("column \"{}\" specified more than once", table.columns[position].name);

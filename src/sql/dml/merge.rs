@@ -39,6 +39,7 @@ use crate::sql::dml::parts::{Changed, Locked, Parts, Size, bytes_of};
 use crate::sql::dml::returning::Returning;
 use crate::sql::dml::rows::Checks;
 use crate::sql::expressions::{Relation, row_type};
+use crate::sql::known::{factors, qualifier};
 use crate::sql::merge_words::{DEFAULT_VALUES, DO_NOTHING};
 use crate::sql::query::{self, Query};
 use crate::sql::response::Response;
@@ -92,10 +93,16 @@ impl MergePlan {
         let (table, alias) = target_table(&target, context, shared)?;
         let target = named_target(&target, &table).relation;
         let (source, source_alias) = marked_source(&merge.source)?;
-        if source_alias == alias {
+        let of_join = TableWithJoins { relation: merge.source.clone(), joins: Vec::new() };
+        let named = factors(std::slice::from_ref(&of_join)).into_iter().filter_map(qualifier);
+        let is_target = |name: Vec<Ident>| name.last().is_some_and(|last| fold(last) == alias);
+        if source_alias == alias || source_alias == SOURCE_ROW && named.into_iter().any(is_target) {
             let message = format!("name \"{alias}\" specified more than once");
             return Err(Error::new(SqlState("42712"), message)
                 .detail("The name is used both as MERGE target table and data source."));
+        }
+        if source_alias == SOURCE_ROW && merge.output.is_some() {
+            return Err(Error::unsupported("RETURNING of MERGE from a join"));
         }
         refuse_unreachable(&merge.clauses)?;
         let mut params = ParamTypes::declared(context);
@@ -295,6 +302,9 @@ fn marked_source(source: &TableFactor) -> Result<(TableFactor, String)> {
             None => object_name(name).name,
         },
         TableFactor::Derived { alias: Some(alias), .. } => fold(&alias.name),
+        TableFactor::NestedJoin { table_with_joins, alias: None } => {
+            return Ok((marked_join(table_with_joins)?, SOURCE_ROW.to_owned()));
+        }
         _ => return Err(Error::unsupported("MERGE from a source of this form")),
     };
     let mut query = dialect::parse_query(&format!("SELECT *, TRUE AS \"{SOURCE_ROW}\""))?;
@@ -304,6 +314,24 @@ fn marked_source(source: &TableFactor) -> Result<(TableFactor, String)> {
     let shown = ast::TableAlias { explicit: true, name: quoted(&alias), columns: Vec::new(), at: None };
     let marked = TableFactor::Derived { lateral: false, subquery: query, alias: Some(shown), sample: None };
     Ok((marked, alias))
+}
+
+/// A join as the source, whose relations keep their names: [`SOURCE_ROW`] is of one beside them.
+fn marked_join(join: &TableWithJoins) -> Result<TableFactor> {
+    let inner = TableFactor::NestedJoin { table_with_joins: Box::new(join.clone()), alias: None };
+    let shown = ast::TableAlias { explicit: true, name: quoted(SOURCE_ROW), columns: Vec::new(), at: None };
+    let mark = TableFactor::Derived {
+        lateral: false,
+        subquery: dialect::parse_query(&format!("SELECT TRUE AS \"{SOURCE_ROW}\""))?,
+        alias: Some(shown),
+        sample: None,
+    };
+    let join_operator = JoinOperator::CrossJoin(JoinConstraint::None);
+    let marked = TableWithJoins {
+        relation: inner,
+        joins: vec![Join { relation: mark, global: false, join_operator }],
+    };
+    Ok(TableFactor::NestedJoin { table_with_joins: Box::new(marked), alias: None })
 }
 
 /// The join that yields what the clauses ask about.
@@ -351,7 +379,8 @@ impl Names<'_> {
             return Err(Error::new(SqlState::UNDEFINED_TABLE, message).detail(detail));
         }
         let mut expr = expr.clone();
-        if has_subquery(&expr) {
+        // Names of a join's columns are told apart by whoever wrote them.
+        if has_subquery(&expr) || relation == SOURCE_ROW {
             return Ok(expr);
         }
         let _ = visit::expressions_mut(&mut expr, |part| {

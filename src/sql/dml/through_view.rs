@@ -26,12 +26,12 @@ use datafusion::sql::sqlparser::ast::{
     TableAliasWithoutColumns, TableFactor, TableObject, TableWithJoins,
 };
 
-use crate::catalog::{Catalog, Relation, Table, View};
+use crate::catalog::{Catalog, DefaultExpr, Relation, Table, View};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::aggregates;
 use crate::sql::conflict_target;
 use crate::sql::context::PlanContext;
-use crate::sql::dialect::parse_query;
+use crate::sql::dialect::{parse_expression, parse_query};
 use crate::sql::dml::cells::is_default;
 use crate::sql::dml::change::all_of;
 use crate::sql::known::quoted;
@@ -46,7 +46,11 @@ use crate::sql::words::{fold, object_name};
 use crate::table::provider::{SLOT_COLUMN, SystemColumns};
 
 /// The statement on the table, if it is on a view.
-pub fn insert(insert: &ast::Insert, context: &PlanContext, shared: &Shared) -> Result<Option<ast::Insert>> {
+pub fn insert(
+    insert: &ast::Insert,
+    context: &PlanContext,
+    shared: &Shared,
+) -> Result<Option<(ast::Insert, Defaults)>> {
     let TableObject::TableName(name) = &insert.table else { return Ok(None) };
     let Some(view) = shared.view(context.catalog, &object_name(name)) else { return Ok(None) };
     let opened = Opened::of(&view, Changing::Insert, context.catalog)?;
@@ -78,8 +82,11 @@ pub fn insert(insert: &ast::Insert, context: &PlanContext, shared: &Shared) -> R
         *items = opened.returned(items, &alias, &[])?;
     }
     insert.table_alias = Some(TableAliasWithoutColumns { explicit: true, alias });
-    Ok(Some(insert))
+    Ok(Some((insert, opened.defaults())))
 }
+
+/// What a view gives columns of its table (by position) instead of their defaults.
+pub type Defaults = Vec<(usize, DefaultExpr)>;
 
 /// Per column of a view whether it can be set through the view; nothing for views whose rows cannot be changed.
 pub fn changeable_columns(view: &View, catalog: &Catalog) -> Option<Vec<bool>> {
@@ -112,6 +119,8 @@ struct OpenedColumn {
     expr: Option<Expr>,
     /// The position of the table's column that it is.
     base: Option<usize>,
+    /// Of the view, or of one that it reads.
+    default: Option<DefaultExpr>,
 }
 
 impl Opened {
@@ -148,6 +157,7 @@ impl Opened {
                     name: column.name.clone(),
                     expr: Some(Expr::Identifier(quoted(&column.name))),
                     base: Some(base),
+                    default: None,
                 };
                 let columns = table.columns.iter().enumerate().map(column).collect();
                 (table, columns)
@@ -164,7 +174,7 @@ impl Opened {
             return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
         }
         let mut columns = Vec::with_capacity(view.columns.len());
-        for (item, column) in select.projection.iter_mut().zip(&view.columns) {
+        for (place, (item, column)) in select.projection.iter_mut().zip(&view.columns).enumerate() {
             let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else {
                 return Err(Error::internal("a view's list has a wildcard"));
             };
@@ -172,12 +182,18 @@ impl Opened {
                 name: column.name.clone(),
                 expr: resolved(expr, &below, &own),
                 base: column_named(expr, &below, &own).and_then(|column| column.base),
+                default: own_default(view, place)
+                    .or_else(|| column_named(expr, &below, &own).and_then(|column| column.default.clone())),
             });
             *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: quoted(&column.name) };
         }
         let slot = Expr::CompoundIdentifier(vec![own, Ident::new(SLOT_COLUMN)]);
         select.projection.push(SelectItem::ExprWithAlias { expr: slot, alias: Ident::new(SLOT_COLUMN) });
         Ok(Opened { name: view.name.clone(), change, table, rows, columns })
+    }
+
+    fn defaults(&self) -> Defaults {
+        self.columns.iter().filter_map(|column| Some((column.base?, column.default.clone()?))).collect()
     }
 
     /// The view in FROM, with the slots of its rows.
@@ -187,6 +203,9 @@ impl Opened {
 
     /// The columns that are filled: those that are listed, or as many as the rows have.
     fn inserted(&self, insert: &ast::Insert, context: &PlanContext) -> Result<Vec<ObjectName>> {
+        if insert.columns.iter().any(|column| column.0.len() > 1) {
+            return Err(Error::unsupported("INSERT into a field of a column"));
+        }
         let all: Vec<Ident> = match (&insert.source, insert.columns.is_empty()) {
             (_, false) => insert.columns.iter().map(|column| quoted(&object_name(column).name)).collect(),
             (None, true) => return Ok(Vec::new()),
@@ -226,9 +245,10 @@ impl Opened {
         }
     }
 
-    /// What is assigned to, by the table's names. A view's columns have no defaults.
+    /// What is assigned to, by the table's names. DEFAULT is the view's, and not the table's.
     pub fn name_targets(&self, assignments: &mut [Assignment]) -> Result<()> {
         for assignment in assignments {
+            let mut default = None;
             let names = match &mut assignment.target {
                 AssignmentTarget::ColumnName(name) => std::slice::from_mut(name),
                 AssignmentTarget::Tuple(names) => names.as_mut_slice(),
@@ -236,11 +256,15 @@ impl Opened {
             for name in names {
                 // Behind the column may stand what element is meant.
                 if let Some(column) = name.0.first().and_then(|part| part.as_ident()) {
+                    default = self.columns.iter().find(|known| known.name == fold(column));
                     name.0[0] = ast::ObjectNamePart::Identifier(self.base_name(column)?);
                 }
             }
             if is_default(&assignment.value) {
-                assignment.value = Expr::value(ast::Value::Null);
+                assignment.value = match default.and_then(|column| column.default.as_ref()) {
+                    Some(default) => parse_expression(&default.sql)?,
+                    None => Expr::value(ast::Value::Null),
+                };
             }
         }
         Ok(())
@@ -411,6 +435,11 @@ fn of_row(expr: &Expr, relation: &Ident) -> Expr {
         Expr::CompoundIdentifier(_) => named,
         named => Expr::Nested(Box::new(named)),
     }
+}
+
+fn own_default(view: &View, place: usize) -> Option<DefaultExpr> {
+    let own = view.defaults.iter().find(|(number, _)| usize::from(*number) == place + 1);
+    own.map(|(_, default)| default.clone())
 }
 
 const NOT_ONE: &str = "Views that do not select from a single table or view are not automatically updatable.";

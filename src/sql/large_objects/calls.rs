@@ -11,7 +11,6 @@ use crate::catalog::large_objects::BYTES_MAX;
 use crate::database::{LargeObjects, Stop, Transaction};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::large_objects::descriptors::Descriptor;
-use crate::sql::settings::id;
 use crate::sql::shared::{Shared, aside};
 use crate::table::large_objects::{Check, LargeObjectCalls};
 
@@ -25,11 +24,7 @@ const SEEK_END: i32 = 2;
 
 impl LargeObjectCalls for Shared {
     fn check_writable(&self, command: &str) -> Result<()> {
-        if !self.settings.lock().bool(id::TRANSACTION_READ_ONLY) {
-            return Ok(());
-        }
-        let message = format!("cannot execute {command} in a read-only transaction");
-        Err(Error::new(SqlState::READ_ONLY_SQL_TRANSACTION, message))
+        Shared::check_writable(self, command)
     }
 
     fn create(&self, wanted: Option<Oid>, check: Check<'_>) -> Result<Oid> {

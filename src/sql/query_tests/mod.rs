@@ -147,6 +147,7 @@ impl World {
             database: "postgres",
             param_types: &[],
             shapes: true,
+            unpopulated: false,
             staged: &[],
         };
         plan(&query, &context)

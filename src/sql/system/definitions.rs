@@ -177,7 +177,10 @@ pub fn constraint_definition(
     constraint: &Constraint,
     pretty: bool,
 ) -> String {
-    let definition = definition_of(execution, table, constraint, pretty);
+    let mut definition = definition_of(execution, table, constraint, pretty);
+    if constraint.no_inherit {
+        definition.push_str(" NO INHERIT");
+    }
     if constraint.not_valid { format!("{definition} NOT VALID") } else { definition }
 }
 

@@ -509,6 +509,7 @@ mod tests {
             unlogged: false,
             options: Vec::new(),
             partitioning: None,
+            replica_identity: None,
             part: None,
             materialized: None,
         }

@@ -244,9 +244,12 @@ fn columns(execution: &Execution, rows: &mut Rows) -> Result<()> {
         let changeable = changeable_columns(view, &catalog).unwrap_or_default();
         for (place, column) in view.columns.iter().enumerate() {
             let number = place as u16 + 1;
+            let default = view.defaults.iter().find(|(known, _)| *known == number);
+            let default =
+                default.and_then(|(_, default)| super::relations::view_default(view, number, default));
             let own = cells! {
                 table_schema: &view.schema, table_name: &view.name, column_name: &column.name,
-                ordinal_position: i32::from(number), is_nullable: "YES",
+                ordinal_position: i32::from(number), is_nullable: "YES", column_default: default,
                 is_updatable: yes(changeable.get(place) == Some(&true)),
             };
             rows.add(own.into_iter().chain(type_cells(&database, &catalog, &column.ty, number)));

@@ -53,13 +53,13 @@ mod tests;
 mod types;
 mod zones;
 
-pub(crate) use definitions::index_definition;
+pub(crate) use definitions::{index_definition, is_hidden};
 pub(crate) use large_objects::stored;
 pub(crate) use names::{qualified, quote_ident};
 pub(crate) use partitions::shown_bound;
 pub(crate) use routines::by_oid as function_by_oid;
 pub(crate) use sequence::SequenceTable;
-pub(crate) use types::{check_opclass, collation, is_default_opclass, opclass_oid};
+pub(crate) use types::{check_opclass, collation, is_default_opclass, opclass_oid, storage};
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};

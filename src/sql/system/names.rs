@@ -108,7 +108,11 @@ pub fn relation_oid(catalog: &Catalog, schema: &str, name: &str) -> Option<Oid> 
     if let Some(view) = VIEWS.get(&(schema, name)) {
         return Some(view.relation.oid);
     }
-    Some(match catalog.relation(schema, name)? {
+    let Some(relation) = catalog.relation(schema, name) else {
+        let mut composites = catalog.composites().map(|of| &of.definition);
+        return composites.find(|of| of.schema == schema && of.name == name).map(|of| of.relation);
+    };
+    Some(match relation {
         catalog::Relation::Table(table) | catalog::Relation::Partition(table) => table.known_as(),
         catalog::Relation::Index(index) | catalog::Relation::PartitionIndex(index) => index.oid,
         catalog::Relation::Sequence(sequence) => sequence.oid,

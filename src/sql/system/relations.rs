@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use crate::catalog::{
-    Catalog, Column, Constraint, ConstraintKind, Deferral, ForeignKey, Identity, Index, TEMPORARY_SCHEMA,
-    Table,
+    Catalog, Column, Constraint, ConstraintKind, DefaultExpr, Deferral, ForeignKey, Identity, Index,
+    ReplicaIdentity, TEMPORARY_SCHEMA, Table, View,
 };
 use crate::error::Result;
 use crate::planner::bindings::Execution;
@@ -168,6 +168,12 @@ fn classes(execution: &Execution, rows: &mut Rows) -> Result<()> {
             relhassubclass: !table.partitions().is_empty(), relispartition: table.part.is_some(),
             relpartbound: partitions::bound(table),
             relpersistence: persistence(&table.schema, table.unlogged),
+            relreplident: match table.replica_identity {
+                None => 'd',
+                Some(ReplicaIdentity::Full) => 'f',
+                Some(ReplicaIdentity::Nothing) => 'n',
+                Some(ReplicaIdentity::Index) => 'i',
+            },
             reloptions: options(&table.options),
             relispopulated: table.materialized.as_ref().is_none_or(|m| m.populated),
             relhasrules: table.materialized.is_some(),
@@ -206,7 +212,7 @@ fn classes(execution: &Execution, rows: &mut Rows) -> Result<()> {
             oid: view.oid, relname: &view.name, relnamespace: namespace(&view.schema), relkind: 'v',
             reltype: types::row_type_oid(view.oid),
             relnatts: view.columns.len() as i16, relhasrules: true, relreplident: 'n',
-            relpersistence: persistence(&view.schema, false),
+            relpersistence: persistence(&view.schema, false), reloptions: options(&view.options),
         });
     }
     for of in catalog.composites().map(|of| &of.definition) {
@@ -248,7 +254,9 @@ fn attributes(execution: &Execution, rows: &mut Rows) -> Result<()> {
     }
     for view in catalog.views() {
         for (place, column) in view.columns.iter().enumerate() {
-            add_attribute(view.oid, &column.name, &column.ty, place as i16 + 1, rows, cells! {});
+            let has_default = view.defaults.iter().any(|(number, _)| usize::from(*number) == place + 1);
+            let more = cells! { atthasdef: has_default };
+            add_attribute(view.oid, &column.name, &column.ty, place as i16 + 1, rows, more);
         }
     }
     for of in catalog.composites().map(|of| &of.definition) {
@@ -287,6 +295,7 @@ fn add_column(table: &Table, column: &Column, rows: &mut Rows) {
     };
     let number = column.number as i16;
     let generated = if column.generated.is_some() { "s" } else { "" };
+    let hints = &column.hints;
     // The modifier of a domain is its own.
     let (ty, modifier) = match column.domain {
         Some(domain) => (domain, -1),
@@ -296,7 +305,10 @@ fn add_column(table: &Table, column: &Column, rows: &mut Rows) {
         atttypid: ty, atttypmod: modifier, attcollation: types::collation_of(column),
         attnotnull: column.not_null, atthasdef: has_default(column), attidentity: identity,
         attgenerated: generated,
-        atthasmissing: column.missing.is_some(),
+        atthasmissing: column.missing.is_some(), attoptions: options(&hints.options),
+        attstorage: hints.storage.unwrap_or_else(|| types::storage(&column.ty)),
+        attcompression: hints.compression.map_or_else(String::new, String::from),
+        attstattarget: hints.statistics.unwrap_or(-1),
         attislocal: table.part.is_none(), attinhcount: i32::from(table.part.is_some()),
     };
     add_attribute(table.known_as(), &column.name, &column.ty, number, rows, more);
@@ -340,7 +352,21 @@ fn defaults(execution: &Execution, rows: &mut Rows) -> Result<()> {
             });
         }
     }
+    for view in catalog.views() {
+        for (number, default) in &view.defaults {
+            rows.add(cells! {
+                oid: default_oid(view.oid, *number), adrelid: view.oid, adnum: *number as i16,
+                adbin: view_default(view, *number, default),
+            });
+        }
+    }
     Ok(())
+}
+
+/// The default of a view's column as it is shown.
+pub(super) fn view_default(view: &View, number: u16, default: &DefaultExpr) -> Option<String> {
+    let column = view.columns.get(usize::from(number).checked_sub(1)?)?;
+    Some(deparse::default(&default.sql, &Table::default(), &column.ty))
 }
 
 fn numbers(columns: &[u16]) -> Vec<Value> {
@@ -368,7 +394,7 @@ fn indexes(execution: &Execution, rows: &mut Rows) -> Result<()> {
             indisunique: index.unique, indnullsnotdistinct: index.nulls_equal, indisprimary: primary, indkey: key_numbers(table, index),
             indexprs: expressions(table, index), indpred: index.predicate.as_ref().map(|p| p.sql.clone()),
             indcollation: collations.collect::<Vec<_>>(), indclass: classes.collect::<Vec<_>>(),
-            indoption: options_of_keys(index),
+            indoption: options_of_keys(index), indisclustered: index.clustered, indisreplident: index.replica_identity,
         });
     }
     Ok(())
@@ -429,7 +455,7 @@ fn constraints(execution: &Execution, rows: &mut Rows) -> Result<()> {
                 contype: kind, confupdtype: ' ', confdeltype: ' ', confmatchtype: ' ', conrelid: table.known_as(),
                 conindid: index, conparentid: parent.unwrap_or_default(), conislocal: table.part.is_none(),
                 coninhcount: i32::from(table.part.is_some()), conkey: columns, conbin: check,
-                connoinherit: kind != 'c' && table.part.is_none(), convalidated: !constraint.not_valid,
+                connoinherit: (kind != 'c' || constraint.no_inherit) && table.part.is_none(), convalidated: !constraint.not_valid,
                 condeferrable: !constraint.deferral.is_never(),
                 condeferred: constraint.deferral == Deferral::Initially,
             });

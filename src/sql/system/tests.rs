@@ -175,6 +175,7 @@ impl Runner {
             database: "postgres",
             param_types: &[],
             shapes: true,
+            unpopulated: false,
             staged: &[],
         };
         let planned = query::plan(&tree, &context)?;
