@@ -6,10 +6,12 @@
 //!   place        0          1 2 3 ... n          n + 1
 //!            before the first   on a row     after the last
 //!   kept         NO SCROLL: the rest of the batch under way      SCROLL: every row that was read
+//!                neither: the last ones, work_mem of them, if PostgreSQL would let it go back (`scrollable.rs`)
 //! ```
 //!
 //! Its snapshot is that of DECLARE, as in PostgreSQL. It ends with its transaction, unless it was declared WITH HOLD: then
-//! COMMIT reads it to the end, and the session keeps the rows.
+//! COMMIT reads it to the end, and the session keeps the rows. ROLLBACK TO ends those that were declared since the
+//! savepoint; the others stay where they are.
 
 use std::sync::Arc;
 
@@ -20,7 +22,9 @@ use parking_lot::Mutex;
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::response::{Response, Rows, RowsTag};
+use crate::sql::scrollable;
 use crate::sql::session::{Declared, OutputColumn, Prepared, Session, done};
+use crate::sql::settings::id;
 use crate::sql::statement::{Ast, DeclareOptions, Direction, Statement};
 use crate::sql::transactions::{Block, now};
 use crate::types::Value;
@@ -37,13 +41,26 @@ pub struct Cursor {
     forgotten: usize,
     /// See the drawing above.
     place: usize,
-    scroll: bool,
+    back: Back,
     hold: bool,
     binary: bool,
     /// Its transaction has committed.
     kept: bool,
+    /// Its query failed, or a FETCH of it.
+    failed: bool,
+    /// How many cursors the transaction had opened before.
+    number: u64,
     /// The query string with DECLARE, and when it ran.
     declared: (Arc<str>, i64),
+}
+
+/// How far a cursor goes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Back {
+    Nowhere,
+    /// Over rows of so many bytes.
+    Bytes(usize),
+    Anywhere,
 }
 
 impl Session {
@@ -59,7 +76,8 @@ impl Session {
             prepared.statement.as_ref().map_or_else(|| Arc::from(""), |s| Arc::clone(s.source.text()));
         let given = rows.given();
         let (ahead, stream) = rows.take_parts();
-        let mut cursor = Cursor::new(rows.columns.clone(), stream, DeclareOptions::default(), source);
+        let mut cursor =
+            Cursor::new(rows.columns.clone(), stream, DeclareOptions::default(), Back::Nowhere, source);
         cursor.read = ahead.into();
         cursor.place = usize::try_from(given).unwrap_or(usize::MAX);
         cursor.forgotten = cursor.place;
@@ -91,7 +109,7 @@ impl Session {
             let message = format!("cursor \"{name}\" already exists");
             return Err(Error::new(SqlState::DUPLICATE_CURSOR, message));
         }
-        if !query.locks.is_empty() && (options.hold || options.scroll) {
+        if !query.locks.is_empty() && (options.hold || options.scroll == Some(true)) {
             let which = if options.hold { "CURSOR WITH HOLD" } else { "SCROLL CURSOR" };
             return Err(Error::unsupported(format!("DECLARE {which} ... {}", query.locks[0])));
         }
@@ -103,7 +121,16 @@ impl Session {
             return Err(Error::internal("a cursor without a query"));
         };
         let source = Arc::clone(statement.source.text());
-        let cursor = Cursor::new(rows.columns.clone(), rows.boxed(), options, source);
+        let back = match options.scroll {
+            Some(true) => Back::Anywhere,
+            None if scrollable::goes_back(query) => {
+                let kilobytes = self.shared.settings.lock().int(id::WORK_MEM);
+                Back::Bytes(usize::try_from(kilobytes).unwrap_or(0).saturating_mul(1024))
+            }
+            _ => Back::Nowhere,
+        };
+        let mut cursor = Cursor::new(rows.columns.clone(), rows.boxed(), options, back, source);
+        cursor.number = self.state.savepoints.open_cursor();
         self.cursors.insert(name.to_string(), cursor);
         self.show_cursors();
         Ok(done("DECLARE CURSOR"))
@@ -116,7 +143,13 @@ impl Session {
         move_only: bool,
     ) -> Result<Response> {
         let cursor = self.cursors.get_mut(name).ok_or_else(|| missing(name))?;
-        let batches = cursor.fetch(direction).await?;
+        if cursor.failed {
+            let message = format!("portal \"{name}\" cannot be run");
+            return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
+        }
+        let fetched = cursor.fetch(direction).await;
+        cursor.failed = fetched.is_err();
+        let batches = fetched?;
         if move_only {
             let moved: usize = batches.iter().map(RecordBatch::num_rows).sum();
             return Ok(done(format!("MOVE {moved}")));
@@ -150,6 +183,12 @@ impl Session {
         self.show_cursors();
     }
 
+    /// The transaction goes back to where it had opened so many cursors.
+    pub(crate) fn close_cursors_since(&mut self, number: u64) {
+        self.cursors.retain(|_, cursor| cursor.kept || cursor.number < number);
+        self.show_cursors();
+    }
+
     /// The rows of pg_cursors, after a change of what is open.
     pub(crate) fn show_cursors(&self) {
         let rows = self.cursors.iter().map(|(name, cursor)| {
@@ -158,7 +197,7 @@ impl Session {
                 ("statement", Value::from(&*cursor.declared.0)),
                 ("is_holdable", Value::Bool(cursor.hold)),
                 ("is_binary", Value::Bool(cursor.binary)),
-                ("is_scrollable", Value::Bool(cursor.scroll)),
+                ("is_scrollable", Value::Bool(cursor.back != Back::Nowhere)),
                 ("creation_time", Value::Timestamptz(cursor.declared.1)),
             ]
         });
@@ -180,6 +219,7 @@ impl Cursor {
         columns: Arc<[OutputColumn]>,
         stream: BoxStream<'static, Result<RecordBatch>>,
         options: DeclareOptions,
+        back: Back,
         source: Arc<str>,
     ) -> Cursor {
         Cursor {
@@ -188,10 +228,12 @@ impl Cursor {
             read: Vec::new(),
             forgotten: 0,
             place: 0,
-            scroll: options.scroll,
+            back,
             hold: options.hold,
             binary: options.binary,
             kept: false,
+            failed: false,
+            number: 0,
             declared: (source, now()),
         }
     }
@@ -208,9 +250,9 @@ impl Cursor {
                 self.forward(first, last).await
             }
             Direction::Backward(count) => {
-                self.refuse_backward()?;
                 let last = self.place.saturating_sub(1);
                 let first = self.place.saturating_sub(count.unwrap_or(self.place));
+                self.refuse_backward(first)?;
                 self.place = first;
                 let mut rows = self.rows(first.max(1), last)?;
                 let singles = rows.drain(..).flat_map(|b| (0..b.num_rows()).map(move |row| b.slice(row, 1)));
@@ -223,8 +265,10 @@ impl Cursor {
                 self.jump(place).await
             }
             Direction::Absolute(number) if number < 0 => {
-                self.refuse_backward()?;
-                while self.read_more().await? {}
+                self.refuse_backward(self.known())?;
+                while self.read_more().await? {
+                    self.forget(self.known());
+                }
                 let behind = i128::try_from(self.known() + 1).unwrap_or(i128::MAX);
                 self.jump(behind + i128::from(number)).await
             }
@@ -236,7 +280,7 @@ impl Cursor {
     async fn jump(&mut self, place: i128) -> Result<Vec<RecordBatch>> {
         let place = usize::try_from(place.max(0)).unwrap_or(usize::MAX - 1);
         if place <= self.place && place < self.place.max(1) {
-            self.refuse_backward()?;
+            self.refuse_backward(place)?;
             self.place = place;
             return self.rows(place, place);
         }
@@ -258,14 +302,14 @@ impl Cursor {
         Ok(rows)
     }
 
-    fn refuse_backward(&self) -> Result<()> {
-        match self.scroll {
-            true => Ok(()),
-            false => {
-                Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, "cursor can only scan forward")
-                    .hint("Declare it with SCROLL option to enable backward scan."))
-            }
+    /// 55000 where the cursor cannot go back to a place.
+    fn refuse_backward(&self, place: usize) -> Result<()> {
+        let is_there = self.forgotten == 0 || place > self.forgotten;
+        if self.back != Back::Nowhere && is_there {
+            return Ok(());
         }
+        Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, "cursor can only scan forward")
+            .hint("Declare it with SCROLL option to enable backward scan."))
     }
 
     /// How many rows are known to be there.
@@ -290,15 +334,31 @@ impl Cursor {
         }
     }
 
-    /// Lets go of what lies before a place, when nobody can go back to it. The row under the cursor may be fetched again.
+    /// Lets go of what lies before a place, as far as nobody can go back to it. The row under the cursor may be fetched
+    /// again.
     fn forget(&mut self, place: usize) {
-        while let Some(first) = self.read.first()
-            && !self.scroll
-            && self.forgotten + first.num_rows() < place
-        {
-            self.forgotten += first.num_rows();
-            self.read.remove(0);
-        }
+        let behind = |known: &(usize, &RecordBatch)| known.0 < place;
+        let numbered = self.read.iter().scan(self.forgotten, |before, batch| {
+            *before += batch.num_rows();
+            Some((*before, batch))
+        });
+        let sizes = numbered.take_while(behind).map(|(_, batch)| batch.get_array_memory_size());
+        let sizes: Vec<usize> = sizes.collect();
+        let gone = match self.back {
+            Back::Nowhere => sizes.len(),
+            Back::Anywhere => 0,
+            // The newest that fit stay.
+            Back::Bytes(bytes) => {
+                let mut room = bytes;
+                let fits = sizes.iter().rev().take_while(|size| {
+                    let left = room.checked_sub(**size);
+                    room = left.unwrap_or(0);
+                    left.is_some()
+                });
+                sizes.len() - fits.count()
+            }
+        };
+        self.forgotten += self.read.drain(..gone).map(|batch| batch.num_rows()).sum::<usize>();
     }
 
     /// The rows from one place to another, both included.

@@ -175,6 +175,7 @@ mod json_table;
 mod sql_json;
 // Parts of a transaction by name.
 mod savepoints;
+mod scrollable;
 // Options of sequences, read word by word.
 mod sequence_words;
 // A connection's state: transaction, settings, prepared statements.
@@ -183,6 +184,8 @@ mod session;
 mod lock_table;
 // Functions in FROM.
 mod set_functions;
+// Settings the program reads.
+pub mod setting_ids;
 // The list of settings.
 pub mod setting_list;
 // Values of settings in a session.

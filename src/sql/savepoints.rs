@@ -3,7 +3,7 @@
 //! The core's transaction goes back to where it was; names and nesting are kept here. A statement that fails under a
 //! savepoint leaves the core's transaction open, so that ROLLBACK TO can save what was done before. Settings go back with
 //! it, those of SET LOCAL too, and so does SET CONSTRAINTS with what it had checked. Descriptors of large objects that were
-//! opened since are closed.
+//! opened since are closed, and so are cursors.
 
 use crate::database;
 use crate::error::{Error, Result, SqlState};
@@ -24,6 +24,8 @@ pub struct Savepoints {
     stack: Vec<Mark>,
     /// Statements that change data or definitions so far.
     writes: u64,
+    /// Cursors opened so far.
+    cursors: u64,
 }
 
 #[derive(Debug)]
@@ -36,12 +38,20 @@ struct Mark {
     constraints: Constraints,
     /// Statements that had changed data or definitions.
     writes: u64,
+    /// Cursors that had been opened.
+    cursors: u64,
 }
 
 impl Savepoints {
     /// A statement is about to run.
     pub fn observe(&mut self, ast: &Ast) {
         self.writes += u64::from(ast.writes());
+    }
+
+    /// A cursor is opened; the number of those before it.
+    pub fn open_cursor(&mut self) -> u64 {
+        self.cursors += 1;
+        self.cursors - 1
     }
 
     pub fn is_empty(&self) -> bool {
@@ -72,7 +82,7 @@ impl Session {
                 let outbox = self.shared.outbox.lock().mark();
                 let descriptors = self.shared.descriptors.lock().mark();
                 let settings = self.shared.settings.lock().mark();
-                let (name, writes) = (name.clone(), savepoints.writes);
+                let (name, writes, cursors) = (name.clone(), savepoints.writes, savepoints.cursors);
                 let constraints = self.state.constraints.clone();
                 savepoints.stack.push(Mark {
                     name,
@@ -82,6 +92,7 @@ impl Session {
                     settings,
                     constraints,
                     writes,
+                    cursors,
                 });
             }
             Savepoint::Release(name) => savepoints.stack.truncate(savepoints.find(name)?),
@@ -97,7 +108,9 @@ impl Session {
         let (core, outbox, settings, wrote_before) =
             (mark.core.clone(), mark.outbox, mark.settings.clone(), mark.writes > 0);
         let (constraints, descriptors) = (mark.constraints.clone(), mark.descriptors);
-        self.stop_reading();
+        let cursors = mark.cursors;
+        self.close_cursors_since(cursors);
+        self.copy = None;
         match self.shared.transaction.lock().as_mut() {
             Some(transaction) => transaction.rollback_to(&core)?,
             None if wrote_before => return Err(Error::internal("the transaction of the savepoint is gone")),

@@ -364,8 +364,8 @@ impl Session {
         if self.state.savepoints.is_empty() {
             self.abandon();
         } else {
-            // ROLLBACK TO may save what was done before.
-            self.stop_reading();
+            // ROLLBACK TO may save what was done before, cursors too.
+            self.copy = None;
         }
         self.state.failed = self.state.block != Block::None;
     }

@@ -371,6 +371,7 @@ pub static LIST: &[Setting] = &[
     setting("from_collapse_limit", PLANNER, int(8, 1, INT_MAX, Unit::None), "Accepted; subqueries are always merged."),
     setting("geqo", PLANNER, Kind::Bool(true), "Accepted; there is no genetic search for join orders."),
     setting("geqo_threshold", PLANNER, int(12, 2, INT_MAX, Unit::None), "Accepted; there is no genetic search for join orders."),
+    setting("hash_mem_multiplier", RESOURCES, real(2.0, 1.0, 1000.0), "Accepted; queries share one memory pool."),
     setting(
         "hither.background_write_rate",
         RESOURCES,
@@ -569,6 +570,12 @@ pub static LIST: &[Setting] = &[
         "Accepted; a query uses the cores it is worth.",
     ),
     setting(
+        "max_stack_depth",
+        RESOURCES,
+        int(2048, 100, 2_147_483_647, Unit::Kilobytes),
+        "Accepted; statements of more than 4,000 operators in a chain are refused, and the planner makes room for others.",
+    ),
+    setting(
         "max_wal_size",
         DURABILITY,
         int(128, 2, INT_MAX, Unit::Megabytes),
@@ -577,6 +584,7 @@ pub static LIST: &[Setting] = &[
     .server(),
     setting("min_parallel_index_scan_size", PLANNER, int(512, 0, INT_MAX, Unit::Kilobytes), "Accepted; parallel work is chosen by its size."),
     setting("min_parallel_table_scan_size", PLANNER, int(8192, 0, INT_MAX, Unit::Kilobytes), "Accepted; parallel work is chosen by its size."),
+    setting("parallel_leader_participation", PLANNER, Kind::Bool(true), "Accepted; all threads of a query do the same."),
     setting("parallel_setup_cost", PLANNER, real(1000.0, 0.0, f64::MAX), "Accepted; costs are measured, not set."),
     setting("parallel_tuple_cost", PLANNER, real(0.1, 0.0, f64::MAX), "Accepted; costs are measured, not set."),
     setting(
@@ -704,12 +712,13 @@ pub static LIST: &[Setting] = &[
         int(0, 0, 0, Unit::Milliseconds),
         "Set by pg_dump to 0; other values are not built.",
     ),
+    setting("vacuum_cost_delay", RESOURCES, int(0, 0, 100, Unit::Milliseconds), "Accepted; dead rows are taken away in the background."),
     setting("wal_level", PRESET, text("replica"), "The log always holds whole rows.").internal(),
     setting(
         "work_mem",
         RESOURCES,
         int(4096, 64, 2_147_483_647, Unit::Kilobytes),
-        "Accepted; queries share one memory pool.",
+        "How far back a cursor goes that was declared without SCROLL; queries share one memory pool.",
     ),
     setting("xmlbinary", CLIENT, choice("base64", &["base64", "hex"]), "Accepted; there is no type xml."),
     setting(
@@ -722,62 +731,7 @@ pub static LIST: &[Setting] = &[
 
 const AS_ON: &[(&str, &str)] = &[("true", "on"), ("yes", "on"), ("1", "on")];
 
-/// Settings the program reads, found at compile time.
-pub mod id {
-    use super::{Id, id_of};
-
-    pub const APPLICATION_NAME: Id = id_of("application_name");
-    pub const ARCHIVE_DIR: Id = id_of("archive_dir");
-    pub const ARCHIVE_TIMEOUT: Id = id_of("archive_timeout");
-    pub const AUTOVACUUM: Id = id_of("autovacuum");
-    pub const CLIENT_ENCODING: Id = id_of("client_encoding");
-    pub const AUTOVACUUM_NAPTIME: Id = id_of("autovacuum_naptime");
-    pub const AUTOVACUUM_VACUUM_SCALE_FACTOR: Id = id_of("autovacuum_vacuum_scale_factor");
-    pub const AUTOVACUUM_VACUUM_THRESHOLD: Id = id_of("autovacuum_vacuum_threshold");
-    pub const BACKSLASH_QUOTE: Id = id_of("backslash_quote");
-    pub const BYTEA_OUTPUT: Id = id_of("bytea_output");
-    pub const CHECK_FUNCTION_BODIES: Id = id_of("check_function_bodies");
-    pub const CHECKPOINT_TIMEOUT: Id = id_of("checkpoint_timeout");
-    pub const CLIENT_MIN_MESSAGES: Id = id_of("client_min_messages");
-    pub const DATE_STYLE: Id = id_of("DateStyle");
-    pub const DEFAULT_TRANSACTION_ISOLATION: Id = id_of("default_transaction_isolation");
-    pub const DEFAULT_TRANSACTION_DEFERRABLE: Id = id_of("default_transaction_deferrable");
-    pub const DEFAULT_TRANSACTION_READ_ONLY: Id = id_of("default_transaction_read_only");
-    pub const ENABLE_INDEXSCAN: Id = id_of("enable_indexscan");
-    pub const ESCAPE_STRING_WARNING: Id = id_of("escape_string_warning");
-    pub const EXTRA_FLOAT_DIGITS: Id = id_of("extra_float_digits");
-    pub const REQUIRE_EXACT: Id = id_of("hither.require_exact");
-    pub const ENABLE_SEQSCAN: Id = id_of("enable_seqscan");
-    pub const RECALL_AUDIT: Id = id_of("hither.recall_audit");
-    pub const RECALL_TARGET: Id = id_of("hither.recall_target");
-    pub const MEMORY_MAX: Id = id_of("hither.memory_max");
-    pub const BACKGROUND_WRITE_RATE: Id = id_of("hither.background_write_rate");
-    pub const SCRUB: Id = id_of("hither.scrub");
-    pub const SCRUB_INTERVAL: Id = id_of("hither.scrub_interval");
-    pub const SCRUB_RATE: Id = id_of("hither.scrub_rate");
-    pub const EF_SEARCH: Id = id_of("hnsw.ef_search");
-    pub const MAX_SCAN_TUPLES: Id = id_of("hnsw.max_scan_tuples");
-    pub const ITERATIVE_SCAN: Id = id_of("ivfflat.iterative_scan");
-    pub const MAX_PROBES: Id = id_of("ivfflat.max_probes");
-    pub const PROBES: Id = id_of("ivfflat.probes");
-    pub const IDLE_IN_TRANSACTION_SESSION_TIMEOUT: Id = id_of("idle_in_transaction_session_timeout");
-    pub const IDLE_SESSION_TIMEOUT: Id = id_of("idle_session_timeout");
-    pub const LOCK_TIMEOUT: Id = id_of("lock_timeout");
-    pub const MAINTENANCE_WORK_MEM: Id = id_of("maintenance_work_mem");
-    pub const MAX_PARALLEL_MAINTENANCE_WORKERS: Id = id_of("max_parallel_maintenance_workers");
-    pub const MAX_WAL_SIZE: Id = id_of("max_wal_size");
-    pub const SEARCH_PATH: Id = id_of("search_path");
-    pub const SESSION_AUTHORIZATION: Id = id_of("session_authorization");
-    pub const STANDARD_CONFORMING_STRINGS: Id = id_of("standard_conforming_strings");
-    pub const STATEMENT_TIMEOUT: Id = id_of("statement_timeout");
-    pub const INTERVAL_STYLE: Id = id_of("IntervalStyle");
-    pub const TIME_ZONE: Id = id_of("TimeZone");
-    pub const TRANSACTION_ISOLATION: Id = id_of("transaction_isolation");
-    pub const TRANSACTION_DEFERRABLE: Id = id_of("transaction_deferrable");
-    pub const TRANSACTION_READ_ONLY: Id = id_of("transaction_read_only");
-}
-
-const fn id_of(name: &str) -> Id {
+pub const fn id_of(name: &str) -> Id {
     let mut index = 0;
     while index < LIST.len() {
         if same(LIST[index].name, name) {

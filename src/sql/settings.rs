@@ -17,7 +17,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::sql::setting_list::{Context, Kind, LIST, PLANNER, SEARCH, Setting, Unit, date_style};
 use crate::types::{DateStyle, IntervalStyle, Look, Zone};
 
-pub use crate::sql::setting_list::id;
+pub use crate::sql::setting_ids as id;
 
 /// Index of a setting in [`LIST`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -325,6 +325,11 @@ impl Settings {
             return Err(Error::new(SqlState::INVALID_NAME, message)
                 .detail(format!("\"{prefix}\" is a reserved prefix.")));
         }
+        if !name.split('.').all(is_simple) {
+            let message = format!("invalid configuration parameter name \"{name}\"");
+            return Err(Error::new(SqlState::INVALID_NAME, message)
+                .detail("Custom parameter names must be two or more simple identifiers separated by dots."));
+        }
         if local && !self.in_transaction {
             return Ok(());
         }
@@ -335,6 +340,12 @@ impl Settings {
         self.now.custom.insert(name, value.to_string());
         Ok(())
     }
+}
+
+/// Whether it is a part of a custom parameter's name: a letter or underscore, then digits and $ too.
+fn is_simple(part: &str) -> bool {
+    let is_letter = |c: char| c.is_ascii_alphabetic() || c == '_' || !c.is_ascii();
+    part.starts_with(is_letter) && part.chars().all(|c| is_letter(c) || c.is_ascii_digit() || c == '$')
 }
 
 fn find(name: &str) -> Option<usize> {

@@ -339,7 +339,8 @@ pub enum Discard {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeclareOptions {
     pub binary: bool,
-    pub scroll: bool,
+    /// SCROLL or NO SCROLL.
+    pub scroll: Option<bool>,
     /// WITH HOLD
     pub hold: bool,
 }

@@ -673,8 +673,10 @@ fn declare(w: &mut Words) -> Parsed<Ast> {
         if w.accept("BINARY") {
             options.binary = true;
         } else if w.accept("SCROLL") {
-            options.scroll = true;
-        } else if !(w.accept("NO SCROLL") || w.accept("INSENSITIVE") || w.accept("ASENSITIVE")) {
+            options.scroll = Some(true);
+        } else if w.accept("NO SCROLL") {
+            options.scroll = Some(false);
+        } else if !(w.accept("INSENSITIVE") || w.accept("ASENSITIVE")) {
             break;
         }
     }
