@@ -124,19 +124,13 @@ fn definitions() -> Vec<Definition> {
         zoned("interval_pl_timestamp(time, timestamptz) timestamptz", |zone, v| {
             shifted_in_zone(moment(&v[1]), time_of_day(&v[0]), 1, zone)
         }),
-        strict("timestamp(date, time) timestamp", |v| {
-            Ok(Value::Timestamp(endless_or(moment(&v[0]), |at| at + time(&v[1]))))
-        }),
+        strict("timestamp(date, time) timestamp", |v| at_time(&v[0], &v[1]).map(Value::Timestamp)),
         zoned("timestamptz(date, time) timestamptz", |zone, v| {
-            Ok(Value::Timestamptz(endless_or(moment(&v[0]), |at| zone.to_utc(at + time(&v[1])))))
+            in_range(zone.to_utc(at_time(&v[0], &v[1])?)).map(Value::Timestamptz)
         }),
         strict("timestamptz(date, timetz) timestamptz", |v| joined(day(&v[0]), clock(&v[1]))),
-        strict("datetime_pl(date, time) timestamp", |v| {
-            Ok(Value::Timestamp(endless_or(moment(&v[0]), |at| at + time(&v[1]))))
-        }),
-        strict("timedate_pl(time, date) timestamp", |v| {
-            Ok(Value::Timestamp(endless_or(moment(&v[1]), |at| at + time(&v[0]))))
-        }),
+        strict("datetime_pl(date, time) timestamp", |v| at_time(&v[0], &v[1]).map(Value::Timestamp)),
+        strict("timedate_pl(time, date) timestamp", |v| at_time(&v[1], &v[0]).map(Value::Timestamp)),
         strict("time_pl_interval(time, interval) time", |v| {
             Ok(around(time(&v[0]) + finite(span(&v[1]), "add")?.microseconds % MICROSECONDS_PER_DAY))
         }),
@@ -260,20 +254,26 @@ fn clock(value: &Value) -> Timetz {
 }
 
 /// What becomes of a finite moment; infinite ones stay what they are.
-fn endless_or(at: i64, then: impl Fn(i64) -> i64) -> i64 {
-    if is_finite(at) { then(at) } else { at }
+/// The moment at which clocks show a time on a day.
+fn at_time(day: &Value, clock: &Value) -> Result<i64> {
+    let midnight = timestamp_of(day)?;
+    let at = if is_finite(midnight) { midnight.checked_add(time(clock)) } else { Some(midnight) };
+    in_range(at.ok_or_else(|| out_of_range("timestamp"))?)
+}
+
+/// 22008 of a finite moment that PostgreSQL does not have.
+fn in_range(at: i64) -> Result<i64> {
+    if is_timestamp(at) || !is_finite(at) { Ok(at) } else { Err(out_of_range("timestamp")) }
 }
 
 /// The moment of a day at which a clock of a zone shows a time.
 fn joined(day: i32, time: Timetz) -> Result<Value> {
-    let midnight = moment(&Value::Date(day));
+    let midnight = timestamp_of(&Value::Date(day))?;
     if !is_finite(midnight) {
         return Ok(Value::Timestamptz(midnight));
     }
     let at = midnight.checked_add(time.in_greenwich());
-    at.filter(|at| (TIMESTAMP_MIN..TIMESTAMP_END).contains(at))
-        .map(Value::Timestamptz)
-        .ok_or_else(|| out_of_range("timestamp"))
+    at.filter(|at| is_timestamp(*at)).map(Value::Timestamptz).ok_or_else(|| out_of_range("timestamp"))
 }
 
 /// A time some hours later on the same clock; days mean nothing to it.
@@ -326,14 +326,28 @@ pub fn interval_key(length: i128) -> Vec<u8> {
     from_the_lowest.to_be_bytes().to_vec()
 }
 
-/// Microseconds since 1970; infinities are the ends of the range.
+/// Microseconds since 1970; infinities are the ends of the range. Dates go on after timestamps have ended: those are beyond
+/// all timestamps, and not infinite.
 pub fn moment(value: &Value) -> i64 {
     match value {
         Value::Timestamp(at) | Value::Timestamptz(at) => *at,
         Value::Date(i32::MAX) => i64::MAX,
         Value::Date(i32::MIN) => i64::MIN,
-        Value::Date(days) => i64::from(*days).saturating_mul(MICROSECONDS_PER_DAY),
+        Value::Date(days) => {
+            i64::from(*days).saturating_mul(MICROSECONDS_PER_DAY).clamp(i64::MIN + 1, i64::MAX - 1)
+        }
         _ => 0,
+    }
+}
+
+/// The same; 22008 of a day after the last of timestamps.
+pub(super) fn timestamp_of(value: &Value) -> Result<i64> {
+    let at = moment(value);
+    match value {
+        Value::Date(_) if is_finite(at) && !is_timestamp(at) => {
+            Err(Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "date out of range for timestamp"))
+        }
+        _ => Ok(at),
     }
 }
 
@@ -353,7 +367,7 @@ fn add_days(day: i32, days: i64) -> Result<Value> {
 
 /// 4713-11-24 BC and the day after 5874897-12-31, as PostgreSQL bounds dates.
 const DATE_MIN: i64 = -2_440_588;
-const DATE_END: i64 = 2_145_042_541;
+const DATE_END: i64 = 2_145_042_906;
 
 /// Whether PostgreSQL has such a date, in days since 1970.
 pub(super) fn is_date(days: i32) -> bool {
@@ -395,7 +409,7 @@ pub fn interval_sign(interval: Interval) -> i32 {
 
 /// `interval` added `sign` times, months first, then days, then time.
 pub fn shifted(value: &Value, interval: Interval, sign: i64) -> Result<Value> {
-    let at = moment(value);
+    let at = timestamp_of(value)?;
     Ok(Value::Timestamp(match endless_shift(at, interval, sign) {
         Some(endless) => endless?,
         None => shift(at, interval, sign).ok_or_else(|| out_of_range("timestamp"))?,
@@ -545,7 +559,7 @@ fn truncated(unit: &str, at: i64, ty: &str) -> Result<i64> {
     let begin = |year: i64, month: u32| Ok(days_from_civil(year, month, 1) * MICROSECONDS_PER_DAY);
     // Centuries and millennia begin with year 1.
     let era = |years: i64| begin((year - 1).div_euclid(years) * years + 1, 1);
-    match unit_of(unit).as_str() {
+    let cut = match unit_of(unit).as_str() {
         "microsecond" => Ok(at),
         "millisecond" => floor(1_000),
         "second" => floor(SECOND),
@@ -560,7 +574,8 @@ fn truncated(unit: &str, at: i64, ty: &str) -> Result<i64> {
         "century" => era(100),
         "millennium" => era(1_000),
         known => Err(cannot_truncate(unit, known, ty)),
-    }
+    }?;
+    in_range(cut)
 }
 
 fn make_date(year: i64, month: i64, day: i64) -> Result<i32> {

@@ -4,7 +4,7 @@
 //! (`month`, `minute`) are NULL. A numeric of fixed digits holds no infinity, so only what cannot be infinite has one.
 
 use crate::error::{Error, Result, SqlState};
-use crate::functions::dates::{HOUR, MINUTE, is_finite, moment, text};
+use crate::functions::dates::{HOUR, MINUTE, is_finite, moment, text, timestamp_of};
 use crate::functions::value::{Definition, strict, zoned};
 use crate::types::datetime::{MICROSECONDS_PER_DAY, civil_from_days, days_from_civil};
 use crate::types::{Numeric, Value, Zone};
@@ -114,7 +114,7 @@ fn date_part(v: &[Value]) -> Result<Value> {
 /// That of a date is that of its midnight.
 fn date_part_in_zone(zone: Zone, v: &[Value]) -> Result<Value> {
     let of = match &v[1] {
-        Value::Date(_) => Value::Timestamp(moment(&v[1])),
+        Value::Date(_) => Value::Timestamp(timestamp_of(&v[1])?),
         value => value.clone(),
     };
     Ok(field(text(&v[0]), &of, zone)?.map_or(Value::Null, |field| Value::Float8(field.to_f64())))
@@ -238,7 +238,11 @@ fn finite_field(unit: &str, value: &Value, zone: Zone) -> Result<Numeric> {
     let ty = type_of(value);
     let at = moment(value);
     let shown = if matches!(value, Value::Timestamptz(_)) { zone.to_local(at) } else { at };
-    let (days, clock) = (shown.div_euclid(MICROSECONDS_PER_DAY), shown.rem_euclid(MICROSECONDS_PER_DAY));
+    // Not all dates are timestamps.
+    let (days, clock) = match value {
+        Value::Date(days) => (i64::from(*days), 0),
+        _ => (shown.div_euclid(MICROSECONDS_PER_DAY), shown.rem_euclid(MICROSECONDS_PER_DAY)),
+    };
     let is_date = matches!(value, Value::Date(_));
     if let Some(part) = of_clock(clock) {
         return if is_date { Err(unsupported(unit, ty)) } else { part };

@@ -13,7 +13,7 @@ use crate::functions::dates::{is_date, is_timestamp, out_of_range};
 use crate::functions::moment_templates::{self, Place, Read};
 use crate::functions::number_formats;
 use crate::functions::value::{Definition, functions as build, strict, zoned};
-use crate::types::datetime::{MICROSECONDS_PER_DAY, civil_from_days, days_from_civil};
+use crate::types::datetime::{self, MICROSECONDS_PER_DAY, civil_from_days, days_from_civil};
 use crate::types::{Interval, Value, Zone};
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
@@ -23,9 +23,9 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
 
 fn definitions() -> Vec<Definition> {
     vec![
-        strict("to_char(timestamp, text) text", |v| print_moment(&v[0], text(&v[1]), None)),
-        zoned("to_char(timestamptz, text) text", |zone, v| print_moment(&v[0], text(&v[1]), Some(zone))),
-        strict("to_char(interval, text) text", |v| print_moment(&v[0], text(&v[1]), None)),
+        strict("to_char(timestamp, text) text", |v| shown(&v[0], text(&v[1]), None)),
+        zoned("to_char(timestamptz, text) text", |zone, v| shown(&v[0], text(&v[1]), Some(zone))),
+        strict("to_char(interval, text) text", |v| shown(&v[0], text(&v[1]), None)),
         strict("to_timestamp(float8) timestamptz", |v| match &v[0] {
             Value::Float8(seconds) if seconds.is_nan() => {
                 Err(Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "timestamp cannot be NaN"))
@@ -49,17 +49,23 @@ fn definitions() -> Vec<Definition> {
             })
         }),
         zoned("to_timestamp(text, text) timestamptz", |zone, v| {
-            let Read { days, time, place } = moment_templates::read(text(&v[0]), text(&v[1]))?;
+            let Read { days, time, place, digits } = moment_templates::read(text(&v[0]), text(&v[1]))?;
             let local = days.checked_mul(MICROSECONDS_PER_DAY).and_then(|at| at.checked_add(time));
             let at = local.and_then(|local| match place {
                 None => Some(zone.to_utc(local)),
                 Some(Place::In(zone)) => Some(zone.to_utc(local)),
                 Some(Place::East(seconds)) => local.checked_sub(seconds * 1_000_000),
             });
+            let at = at.filter(|at| is_timestamp(*at)).map(|at| datetime::rounded(at, digits));
             let at = at.filter(|at| is_timestamp(*at)).map(Value::Timestamptz);
             at.ok_or_else(|| out_of_range("timestamp"))
         }),
     ]
+}
+
+/// By a template; NULL by an empty one, as in PostgreSQL.
+fn shown(value: &Value, template: &str, zone: Option<Zone>) -> Result<Value> {
+    if template.is_empty() { Ok(Value::Null) } else { print_moment(value, template, zone) }
 }
 
 /// As C prints it with `%g`.

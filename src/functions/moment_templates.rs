@@ -21,6 +21,8 @@ pub struct Read {
     /// Microseconds.
     pub time: i64,
     pub place: Option<Place>,
+    /// Digits behind the point that count, of `FF1` to `FF6`.
+    pub digits: Option<u8>,
 }
 
 /// A zone in the text.
@@ -55,6 +57,7 @@ struct Fields {
     month: i64,
     millisecond: i64,
     microsecond: i64,
+    digits: Option<u8>,
     year: i64,
     year_digits: u8,
     bc: i64,
@@ -103,8 +106,6 @@ pub struct Kinds {
     pub dated: bool,
     pub timed: bool,
     pub zoned: bool,
-    /// Digits behind the point, of `FF1` to `FF6`.
-    pub digits: Option<u8>,
 }
 
 impl Strict {
@@ -145,10 +146,8 @@ impl Kinds {
             "A.M." | "P.M." | "AM" | "PM" | "HH" | "HH12" | "HH24" | "MI" | "SS" | "MS" | "US" | "SSSS"
             | "SSSSS" => self.timed = true,
             "FX" => {}
-            word => match word.strip_prefix("FF") {
-                Some(digits) => (self.timed, self.digits) = (true, digits.parse().ok()),
-                None => self.dated = true,
-            },
+            word if word.starts_with("FF") => self.timed = true,
+            _ => self.dated = true,
         }
     }
 }
@@ -312,7 +311,9 @@ impl<'a> Reader<'a> {
                 self.fields.millisecond *= [1, 100, 10].get(digits).copied().unwrap_or(1);
             }
             "US" | "FF1" | "FF2" | "FF3" | "FF4" | "FF5" | "FF6" => {
-                let most = word[2..].parse().unwrap_or(6);
+                let counted = word[2..].parse().ok();
+                self.fields.digits = counted.or(self.fields.digits);
+                let most = counted.map_or(6, usize::from);
                 let (value, digits) = number(self, most)?;
                 set(&mut self.fields.microsecond, value, written)?;
                 self.fields.microsecond *= 10i64.pow(6usize.saturating_sub(digits) as u32);
@@ -540,7 +541,8 @@ impl Fields {
     fn finish(self, input: &str, iso: bool) -> Result<Read> {
         let time = self.time(input)?;
         let place = self.place(input)?;
-        Ok(Read { days: self.days(input, iso)?, time, place })
+        let digits = self.digits;
+        Ok(Read { days: self.days(input, iso)?, time, place, digits })
     }
 
     fn time(&self, input: &str) -> Result<i64> {

@@ -35,9 +35,9 @@ const OVERLAPS: &[&str] = &[
 fn overlaps(look: Look, v: &[Value]) -> Result<Value> {
     let end = |start: &Value, end: &Value| match (start, end) {
         (Value::Null, Value::Interval(_)) => Ok(Value::Null),
-        (Value::Time(at), Value::Interval(length)) => {
-            Ok(Value::Time((at + length.microseconds).rem_euclid(MICROSECONDS_PER_DAY)))
-        }
+        (Value::Time(at), Value::Interval(length)) => Ok(Value::Time(
+            (at + length.microseconds % MICROSECONDS_PER_DAY).rem_euclid(MICROSECONDS_PER_DAY),
+        )),
         (Value::Timestamptz(at), Value::Interval(length)) => shifted_in_zone(*at, *length, 1, look.zone),
         (start, Value::Interval(length)) => shifted(start, *length, 1),
         (_, end) => Ok(end.clone()),

@@ -173,6 +173,11 @@ fn series(cells: &[Value], zone: Zone) -> crate::error::Result<Vec<Value>> {
         return Err(no_step());
     }
     let (mut at, stop) = (cells[0].clone(), &cells[1]);
+    // One without an end is not worth beginning.
+    let end = if sign > 0 { i64::MAX } else { i64::MIN };
+    if matches!(stop, Value::Timestamp(at) | Value::Timestamptz(at) if *at == end) {
+        return Err(too_long(VALUES_MAX));
+    }
     let mut all = Vec::new();
     while !is_beyond(&at, stop, sign) {
         if all.len() == VALUES_MAX {

@@ -10,6 +10,7 @@
 //! | `UNIQUE (a) INCLUDE (b)`      | `UNIQUE (a, INCLUDED(b))`, also of a primary key |
 //! | `FETCH FIRST (1 + 1) ROWS ONLY` | `LIMIT (1 + 1)`         |
 //! | `WITH (toast.vacuum_truncate = on)` | `WITH ("toast.vacuum_truncate" = on)` |
+//! | `INTERVAL (0) '1.5'`         | `'1.5'::INTERVAL (0)`     |
 //! | `ROLLUP ((a + b) * 2, c)`     | `ROLLUP (((a + b) * 2), c)`, as of CUBE and GROUPING SETS |
 
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
@@ -24,7 +25,9 @@ pub const NO_INHERIT: &str = "hither_no_inherit";
 
 /// Words of which one is in each of them.
 const MEANT: &[&str] =
-    &["USING", "TRIM", "INHERIT", "VALID", "TOAST", "INCLUDE", "FETCH", "ROLLUP", "CUBE", "SETS"];
+    &["USING", "TRIM", "INHERIT", "VALID", "TOAST", "INCLUDE", "FETCH", "ROLLUP", "CUBE", "SETS", "INTERVAL"];
+
+const INTERVAL_FIELDS: &[&str] = &["YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND"];
 
 /// The tokens with those spellings.
 pub fn settle(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
@@ -106,6 +109,25 @@ pub fn settle(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
                     && is_grouping(found, number.checked_sub(1).map(|before| &tokens[places[before]])) =>
             {
                 items_in_parentheses(&mut tokens, at);
+            }
+            "INTERVAL" => {
+                let following = [next(1), next(2), next(3), next(4)].map(|found| Some(found?.1.token));
+                let [
+                    Some(Token::LParen),
+                    Some(Token::Number(..)),
+                    Some(Token::RParen),
+                    Some(Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_)),
+                ] = following
+                else {
+                    continue;
+                };
+                // With fields behind it, it is none.
+                if next(5).is_some_and(|(_, token)| INTERVAL_FIELDS.contains(&word(&token).as_str())) {
+                    continue;
+                }
+                let literal = tokens.remove(places[number + 4]);
+                let cast = TokenWithSpan { token: Token::DoubleColon, span: literal.span };
+                tokens.splice(at..at, [literal, cast]);
             }
             "FETCH" if is(&next(1), "FIRST") || is(&next(1), "NEXT") => {
                 limit_in_parentheses(&mut tokens, at);

@@ -47,6 +47,7 @@ pub mod tsvector;
 pub mod vector;
 pub mod zone;
 mod zone_abbreviations;
+mod zone_rules;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{IntoDeserializer, MapAccess, Visitor};

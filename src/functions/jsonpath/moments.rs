@@ -86,12 +86,10 @@ impl Moment {
     }
 
     fn by(template: &Strict, input: &str) -> Result<Moment> {
-        let Read { days, time, place } = template.read(input)?;
+        let Read { days, time, place, digits } = template.read(input)?;
         let kinds = template.kinds;
         let format_error = |message: String| Error::new(SqlState::INVALID_DATETIME_FORMAT, message);
-        let out_of_range = |ty: &str| {
-            Error::new(SqlState::DATETIME_FIELD_OVERFLOW, format!("{ty} out of range: \"{input}\""))
-        };
+        let out_of_range = |ty: &str| out_of_range(&format!("{ty} out of range: \"{input}\""));
         let days = if kinds.dated { days } else { 0 };
         let local = days.saturating_mul(MICROSECONDS_PER_DAY).saturating_add(time);
         // A zone that moves its clocks is asked at that time.
@@ -121,7 +119,7 @@ impl Moment {
             (false, true, false) => (Value::Time(time), 0),
             _ => return Err(format_error("datetime format is not dated and not timed".to_owned())),
         };
-        Ok(Moment { value: rounded(value, kinds.digits), east })
+        Ok(Moment { value: rounded(value, digits), east })
     }
 
     /// The name of its type, as `.type()` has it.
@@ -159,7 +157,10 @@ impl Moment {
         let mut east = self.east;
         let date = |at: i64| Date(at.div_euclid(MICROSECONDS_PER_DAY) as i32);
         let time = |at: i64| Time(at.rem_euclid(MICROSECONDS_PER_DAY));
-        let midnight = |days: i32| i64::from(days) * MICROSECONDS_PER_DAY;
+        let midnight = |days: i32| {
+            let at = midnight(days);
+            if is_timestamp(at) { Ok(at) } else { Err(out_of_range("date out of range for timestamp")) }
+        };
         let value = match (method, self.value) {
             (Method::Datetime, value)
             | (Method::Date, value @ Date(_))
@@ -189,15 +190,16 @@ impl Moment {
                 Some(time) => Zoned(time),
                 None => return Ok(None),
             },
-            (Method::Timestamp, Date(days)) => Timestamp(midnight(days)),
+            (Method::Timestamp, Date(days)) => Timestamp(midnight(days)?),
             (Method::Timestamp, Timestamptz(at)) => {
                 zones.check("timestamptz", "timestamp")?;
                 Timestamp(zone.to_local(at))
             }
             (Method::TimestampTz, Date(days)) => {
                 zones.check("date", "timestamptz")?;
-                east = zone.offset_of_local(midnight(days));
-                Timestamptz(zone.to_utc(midnight(days)))
+                let local = midnight(days)?;
+                east = zone.offset_of_local(local);
+                Timestamptz(zone.to_utc(local))
             }
             (Method::TimestampTz, Timestamp(at)) => {
                 zones.check("timestamp", "timestamptz")?;
@@ -212,7 +214,7 @@ impl Moment {
     /// `None` where the types cannot be compared; 0A000 where only the session's zone could tell.
     pub fn compare(&self, other: &Moment, zones: ZoneUse) -> Result<Option<Ordering>> {
         use Value::{Date, Time, Timestamp, Timestamptz, Timetz as Zoned};
-        let midnight = |days: &i32| i64::from(*days) * MICROSECONDS_PER_DAY;
+        let midnight = |days: &i32| midnight(*days);
         let in_zone =
             |from: &str, local: i64| zones.check(from, "timestamptz").map(|()| zones.zone.to_utc(local));
         let today = |at: &i64| zones.check("time", "timetz").map(|()| Timetz::today(*at, zones.zone));
@@ -232,6 +234,15 @@ impl Moment {
             _ => return Ok(None),
         }))
     }
+}
+
+/// The beginning of a day; beyond all timestamps where dates go on after those have ended.
+fn midnight(days: i32) -> i64 {
+    i64::from(days).saturating_mul(MICROSECONDS_PER_DAY)
+}
+
+fn out_of_range(message: &str) -> Error {
+    Error::new(SqlState::DATETIME_FIELD_OVERFLOW, message)
 }
 
 fn rounded(value: Value, digits: Option<u8>) -> Value {

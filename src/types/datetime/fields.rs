@@ -453,7 +453,7 @@ impl<'n> Fields<'n> {
         if let Some(zone) = Zone::by_abbreviation(token.text).filter(|_| token.sign.is_none()) {
             match zone {
                 Zone::Fixed(east, _) => self.east = east,
-                Zone::Place(_) => self.zone = Some(zone),
+                Zone::Place(_) | Zone::Rules(_) => self.zone = Some(zone),
             }
             return Ok(ZONE);
         }
