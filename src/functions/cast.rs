@@ -12,6 +12,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use crate::functions::jsonpath;
 use crate::functions::scalar::look_of;
 use crate::types::arrow::errors::external;
 use crate::types::arrow::{Builder, data_type, from_scalar, plain_field, to_scalar, value_at};
@@ -170,16 +171,22 @@ impl Cast {
         types::cast::needs_zone(&self.source, &self.target)
     }
 
+    fn value(&self, value: Value, look: Look) -> crate::error::Result<Value> {
+        // The blanks of a `character(n)` are no part of the text it becomes, but of the text of an array of them.
+        let is_shown = self.target.is_text() && !matches!(self.source, Type::Bpchar(_));
+        let value = if is_shown { types::cast::filled(value, &self.source) } else { value };
+        let made = types::cast::cast_as(value, &self.target, self.explicit, look)?;
+        checked(made, &self.target)
+    }
+
     fn scalar(&self, value: &ScalarValue, look: Look) -> crate::error::Result<ScalarValue> {
-        let value = from_scalar(value, &self.source)?;
-        to_scalar(&types::cast::cast_as(value, &self.target, self.explicit, look)?, &self.target)
+        to_scalar(&self.value(from_scalar(value, &self.source)?, look)?, &self.target)
     }
 
     fn array(&self, array: &ArrayRef, look: Look) -> crate::error::Result<ArrayRef> {
         let mut builder = Builder::new(&self.target, array.len());
         for row in 0..array.len() {
-            let value = value_at(array, row, &self.source)?;
-            builder.append(&types::cast::cast_as(value, &self.target, self.explicit, look)?)?;
+            builder.append(&self.value(value_at(array, row, &self.source)?, look)?)?;
         }
         Ok(builder.finish())
     }
@@ -198,11 +205,19 @@ pub fn needs_zone(function: &ScalarUDF) -> bool {
     function.inner().downcast_ref::<Cast>().is_some_and(Cast::needs_zone)
 }
 
+/// 2201B of a path with a regular expression that is none, which its type does not know.
+fn checked(value: Value, ty: &Type) -> crate::error::Result<Value> {
+    if let (Type::JsonPath, Value::Text(path)) = (ty, &value) {
+        jsonpath::check_patterns(path)?;
+    }
+    Ok(value)
+}
+
 /// A text literal as a value of `ty`, with the errors of that type's input function; `None` when it is another value
 /// in another time zone or style.
 pub fn parse_text(text: &str, ty: &Type) -> crate::error::Result<Option<Value>> {
     if !types::cast::needs_zone(&Type::Text, ty) {
-        return types::text::parse(ty, text).map(Some);
+        return checked(types::text::parse(ty, text)?, ty).map(Some);
     }
     let same = |value: &Value| {
         let (zone, intervals) = (Zone::of_offset(FAR_SECONDS), IntervalStyle::Standard);

@@ -28,6 +28,10 @@ mod overlaps;
 mod integer_sum;
 // avg of intervals.
 mod interval_sum;
+// pg_column_size.
+mod sizes;
+// normalize() and IS NORMALIZED.
+pub mod normal_forms;
 // Whether a value is one of a domain.
 pub mod domains;
 // enum_first and its like.
@@ -207,6 +211,8 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         ranges::functions(),
         networks::functions(),
         hstore::functions(),
+        sizes::functions(),
+        normal_forms::functions(),
         enums::functions(),
         domains::functions(),
         vec![sampling::function(), key::function()],

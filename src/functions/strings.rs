@@ -45,6 +45,7 @@ fn definitions() -> Vec<Definition> {
             Value::Null => Ok("NULL".into()),
             value => Ok(Value::Text(quoted_literal(&texts::to_string_as(value, look)))),
         }),
+        strict("textcat(text, text) text", |v| Ok(Value::Text([text(&v[0]), text(&v[1])].concat()))),
         strict("reverse(text) text", |v| Ok(Value::Text(text(&v[0]).chars().rev().collect()))),
         strict("quote_ident(text) text", |v| Ok(Value::Text(quote_ident(text(&v[0]))))),
         lenient("num_nulls(any...) int4", |v| {

@@ -21,13 +21,12 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-use crate::functions::characters::padded;
 use crate::functions::decimal;
 use crate::functions::scalar::{answer, look_of, no_such_function, rows_of};
 use crate::types::arrow::errors::external;
 use crate::types::arrow::lists::{multirange_of, network_of, range_of};
 use crate::types::arrow::{Builder, data_type, plain_field, type_of, type_of_data_type, value_at};
-use crate::types::{Look, NetworkType, RangeType, Type, Value, Zone, dimensions};
+use crate::types::{Look, NetworkType, RangeType, Type, Value, Zone, cast, dimensions};
 
 /// What the twin of a function of any number of arguments is called that takes them as an array: this and the function's
 /// name. `f(a, VARIADIC array)` calls it (`sql::variadic`).
@@ -562,19 +561,20 @@ impl ScalarUDFImpl for ValueFunction {
             })
             .collect();
         // What shows values of any type shows those of char(n) with their blanks.
-        let blanks: Vec<Option<u32>> = types
+        let has_blanks: Vec<bool> = types
             .iter()
             .enumerate()
-            .map(|(index, ty)| match (ty, overload.parameter(index), &overload.call) {
-                (Type::Bpchar(characters), None, Compute::Shown(_)) => *characters,
-                _ => None,
+            .map(|(index, ty)| {
+                let is_shown =
+                    matches!((overload.parameter(index), &overload.call), (None, Compute::Shown(_)));
+                is_shown && cast::has_blanks(ty)
             })
             .collect();
         let fields = &args.arg_fields;
         let returns = overload.returns.of(fields.len(), |index| type_of(&fields[index]));
         let look = look_of(&args.config_options);
         let result =
-            evaluate(&overload, &returns, &columns, &types, &blanks, rows, look).map_err(external)?;
+            evaluate(&overload, &returns, &columns, &types, &has_blanks, rows, look).map_err(external)?;
         answer(result, constant)
     }
 }
@@ -584,7 +584,7 @@ fn evaluate(
     returns: &Type,
     columns: &[ArrayRef],
     types: &[Type],
-    blanks: &[Option<u32>],
+    has_blanks: &[bool],
     rows: usize,
     look: Look,
 ) -> crate::error::Result<ArrayRef> {
@@ -592,21 +592,18 @@ fn evaluate(
     let mut values = Vec::with_capacity(columns.len());
     for row in 0..rows {
         values.clear();
-        for ((column, ty), blanks) in columns.iter().zip(types).zip(blanks) {
+        for ((column, ty), has_blanks) in columns.iter().zip(types).zip(has_blanks) {
             let value = match column.data_type() {
                 DataType::Null => Value::Null,
                 number if *number == decimal::any() && !matches!(ty, Type::Numeric(_)) => {
-                    crate::types::cast::cast(value_at(column, row, &Type::Numeric(None))?, ty, false)?
+                    cast::cast(value_at(column, row, &Type::Numeric(None))?, ty, false)?
                 }
                 DataType::Utf8 if *ty == Type::Money => {
-                    crate::types::cast::cast(value_at(column, row, &Type::Text)?, ty, false)?
+                    cast::cast(value_at(column, row, &Type::Text)?, ty, false)?
                 }
                 _ => value_at(column, row, ty)?,
             };
-            values.push(match (value, blanks) {
-                (Value::Text(text), Some(characters)) => Value::Text(padded(&text, *characters)),
-                (value, _) => value,
-            });
+            values.push(if *has_blanks { cast::filled(value, ty) } else { value });
         }
         // Without an array there is mostly no answer.
         let mut is_null = false;

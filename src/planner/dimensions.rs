@@ -19,11 +19,11 @@ use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, GetFieldAc
 
 use crate::error::{Error, SqlState};
 use crate::functions::arrays::{ELEMENTS, NESTED, PLACE, SLICE};
+use crate::functions::scalar::no_such_function;
 use crate::planner::comparison;
 use crate::planner::operators::{Operand, array_operand, call, no_operator, operator_of_numbers};
 use crate::types::Type;
 use crate::types::arrow::errors::external;
-use crate::types::arrow::lists::multirange_of;
 use crate::types::arrow::{field, type_of};
 use crate::types::dimensions::{DIMENSIONS_MAX, too_many};
 
@@ -144,14 +144,22 @@ pub fn settle_cast(cast: &Cast, schema: &DFSchema) -> Option<Expr> {
     Some(Expr::Cast(Cast::new_from_field(cast.expr.clone(), kept)))
 }
 
-/// The elements of an array of one dimension are the array; those of a multirange, which is none, are its ranges.
-pub fn settle_elements(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
-    let is_set = |expr: &Expr| expr.get_type(schema).is_ok_and(|ty| multirange_of(&ty).is_some());
-    match call.args.as_slice() {
-        [array] if call.func.name() == ELEMENTS && of(array, schema) < 2 && !is_set(array) => {
-            Some(array.clone())
+/// The elements of an array of one dimension are the array; those of a multirange, which is none, are its ranges. 0A000 of
+/// a tsvector, whose elements are rows, and 42883 of what is kept as a list and is none.
+pub fn settle_elements(call: &ScalarFunction, schema: &DFSchema) -> Result<Option<Expr>> {
+    let [array] = call.args.as_slice() else { return Ok(None) };
+    if call.func.name() != ELEMENTS {
+        return Ok(None);
+    }
+    let (_, field) = array.to_field(schema)?;
+    match type_of(&field) {
+        Type::TsVector => Err(external(Error::unsupported("unnest() of a tsvector"))),
+        Type::Multirange(_) => Ok(None),
+        Type::Array(_) if of(array, schema) > 1 => Ok(None),
+        ty if ty.dimensions() == 0 && field.data_type().is_nested() => {
+            Err(no_such_function("unnest", &[field.data_type().clone()]))
         }
-        _ => None,
+        _ => Ok(Some(array.clone())),
     }
 }
 

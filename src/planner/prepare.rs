@@ -195,7 +195,7 @@ pub fn prepare_expr(
             return Ok(Transformed::yes(settled));
         }
         if let Expr::ScalarFunction(call) = &expr
-            && let Some(array) = dimensions::settle_elements(call, schema)
+            && let Some(array) = dimensions::settle_elements(call, schema)?
         {
             return Ok(Transformed::yes(array));
         }

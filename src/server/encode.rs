@@ -67,6 +67,8 @@ enum Cells {
     Vector(LargeBinaryArray),
     Halfvec(LargeListArray),
     Sparsevec(LargeListArray),
+    /// Values within which are such texts.
+    Filled(ArrayRef, Type),
     Other(ArrayRef, Type),
 }
 
@@ -171,6 +173,7 @@ impl Cells {
             Type::Vector(_) => Cells::Vector(downcast(array, ty)?),
             Type::Halfvec(_) => Cells::Halfvec(downcast(array, ty)?),
             Type::Sparsevec(_) => Cells::Sparsevec(downcast(array, ty)?),
+            _ if cast::has_blanks(ty) => Cells::Filled(Arc::clone(array), ty.clone()),
             _ => Cells::Other(Arc::clone(array), ty.clone()),
         })
     }
@@ -187,7 +190,7 @@ impl Cells {
             Cells::Text(array) | Cells::Padded(array, _) => array.is_null(row),
             Cells::Vector(array) => array.is_null(row),
             Cells::Halfvec(array) | Cells::Sparsevec(array) => array.is_null(row),
-            Cells::Other(array, _) => array.is_null(row),
+            Cells::Filled(array, _) | Cells::Other(array, _) => array.is_null(row),
         }
     }
 }
@@ -237,7 +240,9 @@ impl Column {
             Cells::Vector(array) => binary_vector(array.value(row), out),
             Cells::Halfvec(array) => halfvec::send(lists::halves(array, row)?, out),
             Cells::Sparsevec(array) => sparsevec::send(lists::sparse(array, row)?, out),
-            Cells::Other(array, ty) => binary::send(&arrow_cells::value_at(array, row, ty)?, ty, out),
+            Cells::Filled(array, ty) | Cells::Other(array, ty) => {
+                binary::send(&arrow_cells::value_at(array, row, ty)?, ty, out)
+            }
         }
         Ok(())
     }
@@ -256,6 +261,10 @@ impl Column {
             Cells::Vector(array) => vector::print(&arrow_cells::vector_floats(array.value(row)), out),
             Cells::Halfvec(array) => halfvec::print(lists::halves(array, row)?, out),
             Cells::Sparsevec(array) => sparsevec::print(lists::sparse(array, row)?, out),
+            Cells::Filled(array, ty) => {
+                let value = cast::filled(arrow_cells::value_at(array, row, ty)?, ty);
+                text::print_as(&value, look, out);
+            }
             Cells::Other(array, ty) => text::print_as(&arrow_cells::value_at(array, row, ty)?, look, out),
         }
         Ok(())

@@ -1,13 +1,15 @@
 //! Positions for errors that were found far from the text.
 //!
 //! The planner knows names, not where they stood. An error that says which relation, column, function or literal it is
-//! about gets the position of the first token of the statement with that text.
+//! about gets the position of the first token of the statement with that text. pgvector's errors do not repeat the literal:
+//! theirs is the first one of which its type says the same.
 
-use datafusion::sql::sqlparser::tokenizer::Token;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::error::{Error, SqlState};
 use crate::sql::dialect;
 use crate::sql::statement::Statement;
+use crate::types::{Type, text};
 
 /// The error with a position, if it lacks one and its text tells what to look for.
 pub fn locate(error: Error, statement: &Statement) -> Error {
@@ -17,12 +19,16 @@ pub fn locate(error: Error, statement: &Statement) -> Error {
     let Some(wanted) = wanted(&error) else { return error };
     let source = &statement.source;
     let Ok(tokens) = dialect::raw_tokens(source) else { return error };
-    let found = tokens.iter().find(|token| {
+    let inside = tokens.iter().enumerate().filter(|(_, token)| {
         let start = source.byte(token.span.start);
-        statement.range.contains(&start) && matches_token(&token.token, &wanted)
+        statement.range.contains(&start)
     });
-    match found {
-        Some(token) => error.position(source.position(token.span.start)),
+    let mut found = inside.filter(|(at, token)| match &wanted {
+        Wanted::Modified(name) => is_modified(&tokens[*at..], name),
+        wanted => matches_token(&token.token, wanted),
+    });
+    match found.next() {
+        Some((_, token)) => error.position(source.position(token.span.start)),
         None => error,
     }
 }
@@ -33,10 +39,36 @@ enum Wanted {
     Literal(String),
     /// With its dollar.
     Parameter(String),
+    /// A literal of which the type says this.
+    Refused(Type, String),
+    /// The name of a type with a modifier.
+    Modified(&'static str),
+}
+
+/// pgvector's types, by name.
+static VECTORS: [(&str, Type); 3] =
+    [("vector", Type::Vector(None)), ("halfvec", Type::Halfvec(None)), ("sparsevec", Type::Sparsevec(None))];
+
+/// What an error of one of pgvector's types is about.
+fn of_vector(message: &str) -> Option<Wanted> {
+    if let Some(rest) = message.strip_prefix("dimensions for type ") {
+        let name = rest.split(' ').next()?;
+        return VECTORS.iter().find(|(known, _)| *known == name).map(|(known, _)| Wanted::Modified(*known));
+    }
+    let names = |(name, _): &&(&str, Type)| message.split([' ', ':']).any(|word| word == *name);
+    let (_, ty) = VECTORS.iter().find(names)?;
+    Some(Wanted::Refused(ty.clone(), message.to_owned()))
 }
 
 fn wanted(error: &Error) -> Option<Wanted> {
     let message = error.message();
+    // Those with the literal in them are found by it.
+    if error.state() != SqlState::INVALID_TEXT_REPRESENTATION
+        && error.state() != SqlState::UNDEFINED_FUNCTION
+        && let Some(wanted) = of_vector(message)
+    {
+        return Some(wanted);
+    }
     let last_part = |name: &str| name.rsplit('.').next().unwrap_or(name).to_string();
     match error.state() {
         SqlState::UNDEFINED_TABLE | SqlState::UNDEFINED_COLUMN | SqlState::AMBIGUOUS_COLUMN => {
@@ -77,6 +109,13 @@ fn quoted(message: &str) -> Option<&str> {
     rest.split_once('"').map(|(name, _)| name)
 }
 
+/// Whether tokens begin with the name and a parenthesis.
+fn is_modified(tokens: &[TokenWithSpan], name: &str) -> bool {
+    let mut solid = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
+    let is_name = |token: &TokenWithSpan| matches!(&token.token, Token::Word(word) if word.value.eq_ignore_ascii_case(name));
+    solid.next().is_some_and(is_name) && solid.next().is_some_and(|token| token.token == Token::LParen)
+}
+
 fn matches_token(token: &Token, wanted: &Wanted) -> bool {
     match (token, wanted) {
         (Token::Word(word), Wanted::Name(name)) => match word.quote_style {
@@ -85,6 +124,9 @@ fn matches_token(token: &Token, wanted: &Wanted) -> bool {
         },
         (Token::SingleQuotedString(text), Wanted::Literal(literal)) => text == literal,
         (Token::Placeholder(name), Wanted::Parameter(wanted)) => name == wanted,
+        (Token::SingleQuotedString(literal), Wanted::Refused(ty, message)) => {
+            text::parse(ty, literal).is_err_and(|error| error.message() == *message)
+        }
         _ => false,
     }
 }

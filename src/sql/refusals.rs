@@ -1,6 +1,8 @@
 //! What PostgreSQL refuses and the planner would take, or refuse in words of its own.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
+use std::sync::LazyLock;
 
 use datafusion::sql::sqlparser::ast::{
     self, BinaryOperator, DuplicateTreatment, Expr, Function, FunctionArguments, GroupByExpr, Join,
@@ -8,11 +10,17 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::error::{Error, Result, SqlState};
-use crate::sql::aggregates::is_aggregate;
+use crate::functions::scalar_functions;
+use crate::sql::aggregates::{is_aggregate, is_aggregate_of_any};
 use crate::sql::frames::is_negative;
-use crate::sql::rewrite::{arguments, plain_name};
+use crate::sql::known::{Known, factors, qualifier};
+use crate::sql::rewrite::{arguments, folded, plain_name};
+use crate::sql::set_functions::is_array_of_set;
 use crate::sql::spellings::row_of;
 use crate::sql::visit;
+
+const NO_FUNCTION_MATCHES: &str =
+    "No function matches the given name and argument types. You might need to add explicit type casts.";
 
 /// Refuses a SELECT.
 pub fn of_select(select: &Select) -> Result<()> {
@@ -31,6 +39,62 @@ pub fn of_select(select: &Select) -> Result<()> {
         return Err(Error::new(SqlState::SYNTAX_ERROR, format!("syntax error {}", behind_from(select))));
     }
     Ok(())
+}
+
+/// 42803 for what an ordered-set aggregate is given beside its order, such as the 3 of `rank(3) WITHIN GROUP (ORDER BY x)`,
+/// if it reads the rows of the one group that there is.
+pub fn of_direct_arguments(select: &Select, known: &Known, hidden: &[String]) -> Result<()> {
+    if !matches!(&select.group_by, GroupByExpr::Expressions(keys, _) if keys.is_empty()) {
+        return Ok(());
+    }
+    let mut given = Vec::new();
+    let _ = visit::own_expressions(&select.projection, |part| {
+        if let Expr::Function(function) = part
+            && !function.within_group.is_empty()
+        {
+            given.extend(arguments(function).unwrap_or_default());
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    if given.is_empty() {
+        return Ok(());
+    }
+    let relations = factors(&select.from).into_iter().filter_map(|factor| {
+        let name = qualifier(factor)?.last().map(folded)?;
+        Some((name, known.columns_of(factor, hidden)?.names))
+    });
+    let relations: Vec<(String, Vec<String>)> = relations.collect();
+    let column_of = |part: &Expr| {
+        let (relation, column) = match part {
+            Expr::Identifier(column) => (None, folded(column)),
+            Expr::CompoundIdentifier(parts) => match parts.as_slice() {
+                [relation, column] => (Some(folded(relation)), folded(column)),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        let has = |(name, columns): &&(String, Vec<String>)| {
+            relation.as_ref().is_none_or(|relation| relation == name) && columns.contains(&column)
+        };
+        relations.iter().find(has).map(|(name, _)| format!("{name}.{column}"))
+    };
+    let found = given.iter().find_map(|given| {
+        let found = visit::own_expressions(given, |part| match column_of(part) {
+            Some(column) => ControlFlow::Break(column),
+            None => ControlFlow::Continue(()),
+        });
+        found.break_value()
+    });
+    match found {
+        None => Ok(()),
+        Some(column) => {
+            let message = format!(
+                "column \"{column}\" must appear in the GROUP BY clause or be used in an aggregate function"
+            );
+            Err(Error::new(SqlState::GROUPING_ERROR, message)
+                .detail("Direct arguments of an ordered-set aggregate must use only grouped columns."))
+        }
+    }
 }
 
 /// Refuses expressions over single rows, in `place`, that are over several: 42803 and 42P20.
@@ -105,8 +169,29 @@ pub fn of_rows(expr: &Expr) -> Result<()> {
 
 /// Refuses a call.
 pub fn of_call(function: &Function) -> Result<()> {
+    let name = plain_name(function).unwrap_or_default();
+    if let FunctionArguments::List(list) = &function.args
+        && list.args.is_empty()
+    {
+        match name.as_str() {
+            "count" => {
+                let message = "count(*) must be used to call a parameterless aggregate function";
+                return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+            }
+            "num_nulls" | "num_nonnulls" => {
+                let message = format!("function {name}() does not exist");
+                return Err(Error::new(SqlState::UNDEFINED_FUNCTION, message).hint(NO_FUNCTION_MATCHES));
+            }
+            _ => {}
+        }
+    }
     if function.over.is_none() {
         return Ok(());
+    }
+    if is_scalar(&name) && !is_aggregate_of_any(function) {
+        let message =
+            format!("OVER specified, but {name} is not a window function nor an aggregate function");
+        return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
     }
     if let FunctionArguments::List(list) = &function.args
         && matches!(list.duplicate_treatment, Some(DuplicateTreatment::Distinct))
@@ -114,15 +199,32 @@ pub fn of_call(function: &Function) -> Result<()> {
         let message = "DISTINCT is not implemented for window functions";
         return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
     }
-    let (state, place) = match plain_name(function).as_deref() {
-        Some("ntile") => ("22014", 0),
-        Some("nth_value") => ("22016", 1),
+    let (state, place) = match name.as_str() {
+        "ntile" => ("22014", 0),
+        "nth_value" => ("22016", 1),
         _ => return Ok(()),
     };
-    let name = plain_name(function).unwrap_or_default();
     match arguments(function).and_then(|arguments| arguments.into_iter().nth(place)) {
         Some(argument) if is_not_positive(&argument) => {
             Err(Error::new(SqlState(state), format!("argument of {name} must be greater than zero")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a function is computed of single rows: those that return sets, and what is built in besides.
+fn is_scalar(name: &str) -> bool {
+    static NAMES: LazyLock<HashSet<String>> =
+        LazyLock::new(|| scalar_functions().iter().map(|function| function.name().to_owned()).collect());
+    name == "unnest" || is_array_of_set(name) || NAMES.contains(name)
+}
+
+/// 42P18 for `ARRAY[]` that nothing gives a type.
+pub fn of_array(expr: &Expr) -> Result<()> {
+    match expr {
+        Expr::Array(array) if array.elem.is_empty() => {
+            Err(Error::new(SqlState("42P18"), "cannot determine type of empty array")
+                .hint("Explicitly cast to the desired type, for example ARRAY[]::integer[]."))
         }
         _ => Ok(()),
     }

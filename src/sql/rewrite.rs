@@ -169,7 +169,9 @@ impl VisitorMut for Rewriter<'_> {
         qualify_wildcards(select);
         name_window_columns(&mut select.projection);
         item_names::tell_apart(select);
-        if let Err(error) = refusals::of_select(select) {
+        let allowed = refusals::of_select(select)
+            .and_then(|()| refusals::of_direct_arguments(select, &self.known, &self.hidden));
+        if let Err(error) = allowed {
             self.refused = Some(error);
         }
         group_for_having(select);
@@ -269,6 +271,10 @@ impl VisitorMut for Rewriter<'_> {
         dimensions::settle(expr, &self.known);
         respell(expr);
         subscripts::bound(expr);
+        if let Err(refused) = refusals::of_array(expr) {
+            self.refused = Some(refused);
+            return ControlFlow::Break(());
+        }
         ControlFlow::Continue(())
     }
 

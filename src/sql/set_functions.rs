@@ -664,18 +664,13 @@ fn records(factor: &TableFactor, known: &Known) -> Option<TableFactor> {
         if function == PAIRS_TO_RECORD {
             return Some(format!("CAST(hither_e.value -> '{key}' AS {ty}) AS {name}"));
         }
-        let is_json = matches!(ty, ast::DataType::JSON | ast::DataType::JSONB);
-        let is_whole = match ty {
-            ast::DataType::Array(_) => true,
-            ast::DataType::Custom(..) => known.domain(ty).is_none(),
-            _ => false,
-        };
-        if is_whole {
-            let document = format!("CAST(hither_e.value AS {document_type})");
-            return Some(format!("{MEMBER}(CAST(NULL AS {ty}), {document}, '{key}') AS {name}"));
-        }
-        let arrow = if is_json { "->" } else { "->>" };
-        Some(format!("CAST(CAST(hither_e.value AS {document_type}) {arrow} '{key}' AS {ty}) AS {name}"))
+        let document = format!("CAST(hither_e.value AS {document_type})");
+        // The conditions of a domain are asked in a cast, and the fields of an interval counted.
+        let is_cast = matches!(ty, ast::DataType::Interval { .. }) || known.domain(ty).is_some();
+        Some(match is_cast {
+            true => format!("CAST({document} ->> '{key}' AS {ty}) AS {name}"),
+            false => format!("{MEMBER}(CAST(NULL AS {ty}), {document}, '{key}') AS {name}"),
+        })
     };
     let fields: Vec<String> = alias.columns.iter().map(field).collect::<Option<_>>()?;
     if fields.is_empty() {

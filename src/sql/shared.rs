@@ -467,8 +467,13 @@ impl SessionContext for Shared {
     }
 
     fn lastval(&self) -> Result<i64> {
-        let used = self.sequences.lock();
-        used.last.and_then(|last| used.values.get(&last).copied()).ok_or_else(|| {
+        let last = {
+            let used = self.sequences.lock();
+            used.last.and_then(|last| Some((last, used.values.get(&last).copied()?)))
+        };
+        // One that was dropped is forgotten.
+        let known = |(last, value)| self.sequence_state(last).ok().map(|_| value);
+        last.and_then(known).ok_or_else(|| {
             let message = "lastval is not yet defined in this session";
             Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
         })

@@ -17,6 +17,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::functions::doubles;
+use crate::functions::normal_forms::FORMS;
 use crate::planner::operators::{IS_DISTINCT_FROM, IS_NOT_DISTINCT_FROM};
 use crate::sql::membership::{column_of, width_of};
 use crate::sql::operator_functions;
@@ -30,6 +31,7 @@ use crate::types::numeric::SMALL_DIGITS;
 fn cast_elements(array: &mut Expr, ty: &ast::DataType) {
     match array {
         Expr::Nested(inner) => cast_elements(inner, ty),
+        array if is_empty_array(array) => *array = text("{}"),
         Expr::Array(array) if array.elem.iter().any(|element| matches!(element, Expr::Array(_))) => {
             let ast::DataType::Array(ast::ArrayElemTypeDef::SquareBracket(ty, _)) = ty else { return };
             array.elem.iter_mut().for_each(|element| cast_elements(element, ty));
@@ -43,6 +45,11 @@ fn cast_elements(array: &mut Expr, ty: &ast::DataType) {
         }
         _ => {}
     }
+}
+
+/// `ARRAY[]`, `ARRAY[[], []]`
+fn is_empty_array(expr: &Expr) -> bool {
+    matches!(expr, Expr::Array(array) if array.elem.iter().all(is_empty_array))
 }
 
 /// Whether an expression is no array, whatever stands in it.
@@ -73,6 +80,10 @@ pub fn respell(expr: &mut Expr) {
         } => {
             cast_elements(inner, ty);
         }
+        // What a domain or the other name of an array type is over.
+        Expr::Cast { expr: inner, data_type: ast::DataType::Custom(..), .. } if is_empty_array(inner) => {
+            **inner = text("{}");
+        }
         // N'text'
         Expr::Value(value) if matches!(value.value, ast::Value::NationalStringLiteral(_)) => {
             if let ast::Value::NationalStringLiteral(text) =
@@ -94,6 +105,26 @@ pub fn respell(expr: &mut Expr) {
             let digits = precision.map_or(-1, |digits| i64::try_from(digits).unwrap_or(i64::MAX));
             let interval = cast_to((**inner).clone(), PLAIN_INTERVAL);
             *expr = function_call("hither_fit_interval", vec![interval, text(last), number(digits)]);
+        }
+        Expr::IsNormalized { expr: inner, form, negated } => {
+            let form = form.map_or_else(|| FORMS[0].to_owned(), |form| form.to_string());
+            let call = function_call("is_normalized", vec![(**inner).clone(), text(form)]);
+            *expr = match negated {
+                true => Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(call) },
+                false => call,
+            };
+        }
+        // normalize(x, NFC)
+        Expr::Function(function) if plain_name(function).as_deref() == Some("normalize") => {
+            if let Some([_, form]) = arguments(function).as_deref()
+                && let Expr::Identifier(word) = form
+                && word.quote_style.is_none()
+                && FORMS.contains(&word.value.to_ascii_uppercase().as_str())
+                && let ast::FunctionArguments::List(list) = &mut function.args
+            {
+                let form = text(word.value.to_ascii_uppercase());
+                list.args[1] = FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(form));
+            }
         }
         Expr::SimilarTo { negated, expr: subject, pattern, escape_char } => {
             let mut arguments = vec![(**subject).clone(), (**pattern).clone()];
@@ -515,11 +546,11 @@ fn interval_literal(literal: &ast::Interval, text: &str) -> Option<Expr> {
         })
     };
     let cast = |shown: &str| cast_to(trees::text(shown), PLAIN_INTERVAL);
+    let digits = literal.fractional_seconds_precision.or(literal.leading_precision);
+    let digits = digits.and_then(|digits| u8::try_from(digits).ok());
     let Some(first) = &literal.leading_field else { return Some(cast(text)) };
     let first = field(first)?;
     let last = literal.last_field.as_ref().map_or(Some(first), field)?;
-    let digits = literal.fractional_seconds_precision.or(literal.leading_precision);
-    let digits = digits.and_then(|digits| u8::try_from(digits).ok());
     let read = interval::parse_fields(text, first, last).map(|read| interval::fit(read, Some(last), digits));
     let Ok(read) = read else { return Some(cast(text)) };
     let mut shown = Vec::new();

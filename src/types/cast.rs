@@ -8,6 +8,7 @@ use crate::types::datetime::{self, MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND
 use crate::types::dimensions;
 use crate::types::interval::Limits;
 use crate::types::look::Look;
+use crate::types::record::Named;
 use crate::types::vector::{self, Kind};
 use crate::types::zone::Zone;
 use crate::types::{
@@ -154,6 +155,10 @@ pub fn cast_as(value: Value, to: &Type, explicit: bool, look: Look) -> Result<Va
         (value, to) if to.is_text() => Value::Text(fit_text(as_text(value, look), to, explicit)?),
         (Value::Text(text), to @ (Type::Bit(_) | Type::Varbit(_))) => {
             Value::Bits(bits::parse(&text)?.fit(to, explicit)?)
+        }
+        (Value::Text(text), to @ Type::Array(_)) if explicit && is_cut(to.element()) => {
+            let whole = text::parse_as(&unlimited(to), &text, look)?;
+            return cast_as(whole, to, explicit, look);
         }
         // Text of no known type reads as anything.
         (Value::Text(text), to) => return text::parse_as(to, &text, look),
@@ -317,6 +322,65 @@ pub fn pad(start: usize, characters: u32, out: &mut Vec<u8>) {
     // Bytes that do not continue a character begin one.
     let shown = out[start..].iter().filter(|&&b| b & 0xC0 != 0x80).count();
     out.extend(std::iter::repeat_n(b' ', (characters as usize).saturating_sub(shown)));
+}
+
+/// The value as it is shown: texts in `character(n)` have their blanks, also those in arrays and rows.
+pub fn filled(value: Value, ty: &Type) -> Value {
+    match (value, ty) {
+        (Value::Text(text), Type::Bpchar(Some(characters))) => {
+            let mut bytes = text.into_bytes();
+            pad(0, *characters, &mut bytes);
+            Value::Text(String::from_utf8(bytes).expect("blanks behind a text make a text"))
+        }
+        (Value::Array(items), Type::Array(_)) => {
+            let filled = |item| match item {
+                Value::Array(_) => filled(item, ty),
+                item => filled(item, ty.element()),
+            };
+            Value::Array(items.into_iter().map(filled).collect())
+        }
+        (Value::Record(fields), Type::Composite(of)) => {
+            filled_fields(fields, of.fields.iter().map(|field| &field.ty))
+        }
+        (Value::Record(fields), Type::Record(of)) => filled_fields(fields, of.iter().map(|field| &field.ty)),
+        (value, _) => value,
+    }
+}
+
+fn filled_fields<'a>(fields: Vec<Named>, types: impl Iterator<Item = &'a Type>) -> Value {
+    let types = types.map(Some).chain(std::iter::repeat(None));
+    let filled = |((name, value), ty): (Named, Option<&Type>)| match ty {
+        Some(ty) => (name, filled(value, ty)),
+        None => (name, value),
+    };
+    Value::Record(fields.into_iter().zip(types).map(filled).collect())
+}
+
+/// Whether [`filled`] may change a value.
+pub fn has_blanks(ty: &Type) -> bool {
+    match ty {
+        Type::Bpchar(length) => length.is_some(),
+        Type::Array(_) => has_blanks(ty.element()),
+        Type::Composite(of) => of.fields.iter().any(|field| has_blanks(&field.ty)),
+        Type::Record(of) => of.iter().any(|field| has_blanks(&field.ty)),
+        _ => false,
+    }
+}
+
+/// Whether an explicit cast to the type cuts what an assignment refuses.
+fn is_cut(ty: &Type) -> bool {
+    matches!(ty, Type::Varchar(Some(_)) | Type::Bpchar(Some(_)) | Type::Bit(_) | Type::Varbit(Some(_)))
+}
+
+/// An array type whose elements are of any length.
+fn unlimited(ty: &Type) -> Type {
+    match ty {
+        Type::Array(item) => Type::Array(Box::new(unlimited(item))),
+        Type::Varchar(_) => Type::Varchar(None),
+        Type::Bpchar(_) => Type::Bpchar(None),
+        Type::Bit(_) | Type::Varbit(_) => Type::Varbit(None),
+        ty => ty.clone(),
+    }
 }
 
 /// The type a value has by itself.

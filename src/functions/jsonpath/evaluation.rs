@@ -654,7 +654,7 @@ fn computed(operator: Arithmetic, left: Numeric, right: Numeric) -> Result<Numer
 }
 
 /// XQuery's flags in PostgreSQL's: there a dot matches a newline unless a flag says otherwise.
-fn regex_flags(flags: &str) -> String {
+pub(super) fn regex_flags(flags: &str) -> String {
     let case = if flags.contains('i') { "i" } else { "" };
     let lines = match (flags.contains('q'), flags.contains('s'), flags.contains('m')) {
         (true, ..) => "q",

@@ -18,6 +18,7 @@ pub use evaluation::{Item, Search, Variables};
 
 use crate::error::{Error, Result, SqlState};
 use crate::functions::documents::text;
+use crate::functions::regex;
 use crate::functions::value::{Definition, functions as build, strict, zoned};
 use crate::types::json::Node;
 use crate::types::jsonpath::Path;
@@ -27,6 +28,14 @@ pub const SINGLETON_REQUIRED: SqlState = SqlState("22038");
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     build(definitions())
+}
+
+/// 2201B where a regular expression of a path is none. The layer of types has no engine for them.
+pub fn check_patterns(path: &str) -> Result<()> {
+    for (pattern, flags) in Path::parse(path)?.patterns() {
+        regex::pattern(pattern, &evaluation::regex_flags(flags))?;
+    }
+    Ok(())
 }
 
 /// The function behind an operator on jsonb and a path.

@@ -19,7 +19,7 @@ use crate::sql::response::{CopyChunk, CopyFormat, CopyOut, Response, Rows};
 use crate::sql::session::{Declared, OutputColumn, Session};
 use crate::sql::statement::{Ast, CopyEncoding, CopyHeader, CopyOptions, Name, Statement};
 use crate::types::arrow::value_at;
-use crate::types::{Look, Type, Value, binary, cast, text};
+use crate::types::{Look, Value, binary, cast, text};
 
 impl Session {
     /// The query for the rows of a table.
@@ -211,10 +211,7 @@ impl Encoder {
                 continue;
             }
             scratch.clear();
-            text::print_as(&value, self.look, scratch);
-            if let Type::Bpchar(Some(characters)) = column.ty {
-                cast::pad(0, characters, scratch);
-            }
+            text::print_as(&cast::filled(value, &column.ty), self.look, scratch);
             self.cell(scratch, position, self.options.force_quote[position], &mut out.bytes);
         }
         out.bytes.push(b'\n');

@@ -18,7 +18,7 @@ use crate::sql::known::quoted;
 use crate::sql::partitions::Place;
 use crate::table::Snapshot;
 use crate::table::rows::decode_vector;
-use crate::types::{Type, Value, text};
+use crate::types::{Type, Value, cast, text};
 
 /// Bytes of a value shown in an error's detail, as in PostgreSQL.
 const SHOWN_BYTES_MAX: usize = 64;
@@ -297,11 +297,7 @@ fn shown(value: &Value, ty: &Type) -> String {
     if *value == Value::Null {
         return "null".into();
     }
-    let mut text = text::to_string(value);
-    if let (Type::Bpchar(Some(characters)), Value::Text(_)) = (ty, value) {
-        let missing = (*characters as usize).saturating_sub(text.chars().count());
-        text.extend(std::iter::repeat_n(' ', missing));
-    }
+    let mut text = text::to_string(&cast::filled(value.clone(), ty));
     if text.len() > SHOWN_BYTES_MAX {
         let end = (0..=SHOWN_BYTES_MAX).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
         text.truncate(end);

@@ -21,6 +21,13 @@ impl Path {
     pub fn parse(text: &str) -> Result<Path> {
         parse::path(text)
     }
+
+    /// The regular expressions in it, each with its flags.
+    pub fn patterns(&self) -> Vec<(&str, &str)> {
+        let mut found = Vec::new();
+        self.expr.patterns(&mut found);
+        found
+    }
 }
 
 /// A path, a value computed from paths, or a condition.
@@ -60,6 +67,40 @@ pub enum Expr {
 }
 
 impl Expr {
+    fn patterns<'a>(&'a self, found: &mut Vec<(&'a str, &'a str)>) {
+        use Expr::*;
+        match self {
+            Root | Current | Last | Variable(_) | Null | Bool(_) | Number(_) | Text(_) => {}
+            Access(of, accessor) => {
+                of.patterns(found);
+                match accessor {
+                    Accessor::Filter(condition) => condition.patterns(found),
+                    Accessor::Items(items) => {
+                        let ends = items.iter().flat_map(|(first, last)| std::iter::once(first).chain(last));
+                        ends.for_each(|end| end.patterns(found));
+                    }
+                    Accessor::Method(_, given) => given.iter().for_each(|given| given.patterns(found)),
+                    Accessor::Key(_) | Accessor::AnyKey | Accessor::AnyItem | Accessor::Levels(..) => {}
+                }
+            }
+            Sign { operand, .. } | Not(operand) | IsUnknown(operand) | Exists(operand) => {
+                operand.patterns(found);
+            }
+            Arithmetic(_, one, other)
+            | Compare(_, one, other)
+            | And(one, other)
+            | Or(one, other)
+            | StartsWith(one, other) => {
+                one.patterns(found);
+                other.patterns(found);
+            }
+            LikeRegex { operand, pattern, flags } => {
+                operand.patterns(found);
+                found.push((pattern, flags));
+            }
+        }
+    }
+
     /// Whether it is true, false or unknown, and no value of a document.
     pub fn is_condition(&self) -> bool {
         use Expr::*;
