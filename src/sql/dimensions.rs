@@ -70,8 +70,14 @@ fn lengths_of(lengths: &Expr) -> Option<Vec<Expr>> {
 /// The elements of all dimensions of an array, where it may have several, and the ranges of a multirange.
 pub fn elements(array: Expr, known: &Known) -> Expr {
     let is_done = || matches!(&array, Expr::Function(call) if plain_name(call).as_deref() == Some(ELEMENTS));
-    // Of a type that has no word of its own in the grammar, and may be a multirange.
-    let is_named = matches!(&array, Expr::Cast { data_type: DataType::Custom(..), .. });
+    // Of a type that has no word of its own in the grammar, and may be a multirange, or is kept as a list and is none.
+    let is_named = matches!(
+        &array,
+        Expr::Cast {
+            data_type: DataType::Custom(..) | DataType::TsVector | DataType::JSON | DataType::JSONB,
+            ..
+        }
+    );
     match dimensions_of(&array, known) {
         Some(1) => array,
         Some(0) if !is_named => array,
