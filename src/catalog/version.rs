@@ -7,8 +7,8 @@ use crate::catalog::definition::{
     Column, CompositeObject, Constraint, Domain, EnumObject, Extension, ForeignKey, Index, Object, Oid,
     RangeObject, Schema, Sequence, StoredQuery, Table, View,
 };
-use crate::catalog::function::Function;
-use crate::catalog::{Edit, FIRST_USER_OID, PUBLIC_SCHEMA, PUBLIC_SCHEMA_OID};
+use crate::catalog::function::{Body, Function};
+use crate::catalog::{ConstraintKind, DefaultExpr, Edit, FIRST_USER_OID, PUBLIC_SCHEMA, PUBLIC_SCHEMA_OID};
 use crate::types::{RangeType, Type};
 
 /// All definitions as of one commit (or inside one transaction, with its own DDL).
@@ -189,6 +189,37 @@ impl Catalog {
 
     pub fn views(&self) -> impl Iterator<Item = &Arc<View>> {
         self.views.values()
+    }
+
+    /// The SQL of all that a statement may use without saying so: defaults, computed columns, conditions, views, functions.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        fn sql(default: &DefaultExpr) -> &str {
+            &default.sql
+        }
+        let of_tables = self.tables_and_parts().flat_map(|table| {
+            let of_columns = table.columns.iter().flat_map(|column| {
+                let computed = column.generated.iter().map(|generated| generated.sql.as_str());
+                column.default.iter().map(sql).chain(computed)
+            });
+            let conditions = table.constraints.iter().filter_map(|constraint| match &constraint.kind {
+                ConstraintKind::Check { sql } => Some(sql.as_str()),
+                _ => None,
+            });
+            of_columns.chain(conditions)
+        });
+        let of_views = self.views().flat_map(|view| {
+            std::iter::once(view.query.sql.as_str())
+                .chain(view.defaults.iter().map(|(_, default)| sql(default)))
+        });
+        let of_functions = self.functions().flat_map(|function| {
+            let (Body::Text(body) | Body::Return(body) | Body::Atomic(body)) = &function.body;
+            let defaults = function.arguments.iter().filter_map(|argument| argument.default.as_deref());
+            std::iter::once(body.as_str()).chain(defaults)
+        });
+        let of_domains = self.domains().flat_map(|domain| {
+            domain.default.iter().map(sql).chain(domain.checks.iter().map(|check| check.sql.as_str()))
+        });
+        of_tables.chain(of_views).chain(of_functions).chain(of_domains)
     }
 
     pub fn function_by_oid(&self, oid: Oid) -> Option<&Arc<Function>> {

@@ -75,7 +75,12 @@ fn definitions() -> Vec<Definition> {
         strict("integer_pl_date(int4, date) date", |v| add_days(day(&v[1]), integer(&v[0]))),
         strict("date_mii(date, int4) date", |v| add_days(day(&v[0]), -integer(&v[1]))),
         strict("date_mi(date, date) int4", |v| {
-            Ok(Value::Int4((i64::from(day(&v[0])) - i64::from(day(&v[1]))) as i32))
+            let days = [day(&v[0]), day(&v[1])];
+            if days.iter().any(|day| matches!(*day, i32::MIN | i32::MAX)) {
+                let message = "cannot subtract infinite dates";
+                return Err(Error::new(SqlState::DATETIME_FIELD_OVERFLOW, message));
+            }
+            Ok(Value::Int4(days[0] - days[1]))
         }),
         strict("timestamp_mi(timestamp, timestamp) interval", |v| difference(moment(&v[0]), moment(&v[1]))),
         strict("timestamp_mi(timestamptz, timestamptz) interval", |v| {
@@ -253,7 +258,6 @@ fn clock(value: &Value) -> Timetz {
     if let Value::Timetz(time) = value { *time } else { Timetz { microseconds: 0, west: 0 } }
 }
 
-/// What becomes of a finite moment; infinite ones stay what they are.
 /// The moment at which clocks show a time on a day.
 fn at_time(day: &Value, clock: &Value) -> Result<i64> {
     let midnight = timestamp_of(day)?;

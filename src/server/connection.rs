@@ -298,7 +298,7 @@ impl Connection {
         for (index, statement) in statements.iter().enumerate() {
             let (portal, response) = self.run_statement(statement).await?;
             if last == 0 {
-                self.session.keep_repeated(sql, Declared::default(), &portal.prepared);
+                self.session.keep_repeated(sql, &[], &portal.prepared);
             }
             self.answer_simple(portal, response, index == last).await?;
         }
@@ -441,10 +441,14 @@ impl Connection {
             };
             declared.push(decode::parameter_type(*oid, find)?);
         }
-        if name.is_empty() {
-            self.session.drop_statement("");
-        }
-        let prepared = self.session.prepare(sql, Declared { types: &declared, domains: &domains })?;
+        let declared = Declared { types: &declared, domains: &domains };
+        let prepared = match name {
+            "" => {
+                self.session.drop_statement("");
+                self.session.prepare_unnamed(sql, declared)?
+            }
+            _ => self.session.prepare(sql, declared)?,
+        };
         if let Some(columns) = &prepared.columns {
             check_width(columns.len())?;
         }

@@ -295,6 +295,10 @@ impl Cursor {
         while self.known() < last && self.read_more().await? {
             self.forget(first);
         }
+        if first <= self.forgotten && first <= self.known() {
+            // Rows were counted from the end, and more of them than are kept.
+            self.refuse_backward(first)?;
+        }
         let ended = self.known() < last;
         let rows = self.rows(first, last.min(self.known()))?;
         self.place = if ended { self.known() + 1 } else { last };

@@ -41,7 +41,7 @@ use crate::sql::statement::{Ast, Statement};
 use crate::sql::timings::Spent;
 use crate::sql::transactions::now;
 use crate::types::arrow as arrow_types;
-use crate::types::{Type, Value};
+use crate::types::{Look, Type, Value};
 
 /// What was planned.
 #[derive(Clone)]
@@ -98,6 +98,12 @@ pub struct Made {
     pub columns: Option<Arc<[OutputColumn]>>,
 }
 
+impl Planned {
+    fn is_of(&self, catalog: &Arc<Catalog>, search_path: &str, look: Look) -> bool {
+        Arc::ptr_eq(&self.catalog, catalog) && *self.search_path == *search_path && self.look == look
+    }
+}
+
 impl Session {
     /// Plans a statement.
     pub(crate) fn plan(
@@ -108,7 +114,7 @@ impl Session {
         self.check_not_failed(statement.as_ref().map(|statement| &statement.ast))?;
         let started = Instant::now();
         let catalog = self.shared.current_catalog();
-        let search_path = self.shared.settings.lock().text(id::SEARCH_PATH);
+        let search_path = self.search_path();
         let look = self.shared.look();
         if let Some(statement) = &statement {
             self.shared.refuse_only(&catalog, &statement.only)?;
@@ -311,20 +317,21 @@ impl Session {
     /// Whether a plan is still one of the session's catalogue and settings.
     pub(super) fn fits(&self, prepared: &Prepared) -> bool {
         let planned = prepared.plan.lock().clone();
-        Arc::ptr_eq(&planned.catalog, &self.shared.current_catalog())
-            && planned.search_path == self.shared.settings.lock().text(id::SEARCH_PATH)
-            && planned.look == self.shared.look()
+        planned.is_of(&self.shared.current_catalog(), &self.search_path(), self.shared.look())
+    }
+
+    fn search_path(&self) -> Arc<str> {
+        self.shared.settings.lock().text(id::SEARCH_PATH)
     }
 
     /// The plan, made again if it no longer fits.
     fn fresh_plan(&self, prepared: &Prepared) -> Result<Plan> {
         let planned = prepared.plan.lock().clone();
-        if self.fits(prepared) {
+        let (catalog, search_path, look) =
+            (self.shared.current_catalog(), self.search_path(), self.shared.look());
+        if planned.is_of(&catalog, &search_path, look) {
             return Ok(planned.plan);
         }
-        let catalog = self.shared.current_catalog();
-        let search_path = self.shared.settings.lock().text(id::SEARCH_PATH);
-        let look = self.shared.look();
         let Some(statement) = &prepared.statement else { return Ok(planned.plan) };
         let started = Instant::now();
         let types: Vec<Option<Type>> = prepared.param_types.iter().cloned().map(Some).collect();

@@ -10,14 +10,15 @@
 //!
 //! A literal behind an operator of distances is a parameter so: its type follows from the operator in either form. All
 //! else of the text has to be the same, byte for byte. A plan is used as long as it fits, as that of a prepared statement
-//! is; whatever is not as expected is left to the way every statement goes the first time, and to its errors. So is a
-//! text that may say `'now'` or `'today'`, which is a moment of its own each time.
+//! is; whatever is not as expected is left to the way every statement goes the first time, and to its errors. So is what
+//! may say `'now'` or `'today'`, a moment of its own each time, in its text or in a definition that it may use.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::error::Result;
 use crate::sql::backslashes::Rules;
 use crate::sql::dialect;
 use crate::sql::engine::Engine;
@@ -30,8 +31,12 @@ use crate::types::{Type, Value, text};
 const KEPT_MAX: usize = 16;
 /// Of this much of the server's budget there is one plan among all sessions, whose plans take some 50 to 100 kB.
 const BYTES_PER_PLAN: u64 = 1 << 20;
-/// Longer texts are loads of data, which do not come again.
-const TEXT_MAX: usize = 256 << 10;
+/// Longer texts are loads of data, whose plans are as large, and do not come again.
+const TEXT_MAX: usize = 8 << 10;
+/// The same with literals in it: four vectors of pgvector's 16,000 dimensions.
+const SAID_MAX: usize = 1 << 20;
+/// Literals of a text that are looked at: a query has one or two.
+const LITERALS_MAX: usize = 16;
 /// Hashes of texts that came once, or cannot be kept.
 const NOTED_MAX: usize = 64;
 
@@ -105,14 +110,17 @@ fn hash(text: &str, declared: &[Option<Type>]) -> u64 {
 impl Session {
     /// A simple query that came before.
     pub fn repeated(&mut self, sql: &str) -> Option<Again> {
-        if !self.may_repeat(sql) || self.check_not_failed(None).is_err() {
+        if sql.len() > SAID_MAX || self.check_not_failed(None).is_err() || !self.reads_plainly() {
             return None;
         }
-        let Some(lifted) = Lifted::of(sql) else {
-            // One that Parse made may have parameters, which a simple query has not.
+        self.repeated_with_parameters(sql).or_else(|| {
             let prepared = self.kept(sql, &[]).filter(|prepared| prepared.param_types.is_empty())?;
-            return Some(Again { prepared, params: Vec::new(), said: None });
-        };
+            Some(Again { prepared, params: Vec::new(), said: None })
+        })
+    }
+
+    fn repeated_with_parameters(&mut self, sql: &str) -> Option<Again> {
+        let lifted = Lifted::of(sql)?;
         let prepared = match self.kept(&lifted.text, &[]) {
             Some(prepared) => prepared,
             None => self.keep_lifted(&lifted.text)?,
@@ -123,9 +131,25 @@ impl Session {
         Some(Again { prepared, params, said: Some(sql.into()) })
     }
 
+    /// [`Session::prepare`] for the protocol's Parse without a name, which may have come before.
+    pub fn prepare_unnamed(&mut self, sql: &str, declared: Declared<'_>) -> Result<Arc<Prepared>> {
+        let is_plain = declared.domains.is_empty() && self.reads_plainly();
+        if let Some(kept) = is_plain.then(|| self.kept(sql, declared.types)).flatten() {
+            let statement = kept.statement.as_ref();
+            let checked = self.check_not_failed(statement.map(|statement| &statement.ast));
+            let outcome = checked.and_then(|()| self.cancel.begin()).map(|()| Arc::clone(&kept));
+            return self.failing(outcome, statement);
+        }
+        let prepared = self.prepare(sql, declared)?;
+        if is_plain {
+            self.keep_repeated(sql, declared.types, &prepared);
+        }
+        Ok(prepared)
+    }
+
     /// The plan of a statement that was kept under this text, if it fits.
-    pub(crate) fn kept(&mut self, text: &str, declared: &[Option<Type>]) -> Option<Arc<Prepared>> {
-        if self.repeated.kept.is_empty() || !self.may_repeat(text) {
+    fn kept(&mut self, text: &str, declared: &[Option<Type>]) -> Option<Arc<Prepared>> {
+        if self.repeated.kept.is_empty() || text.len() > TEXT_MAX {
             return None;
         }
         let hash = hash(text, declared);
@@ -141,19 +165,17 @@ impl Session {
     }
 
     /// Keeps a plan that was made for a text, when the text came before.
-    pub(crate) fn keep_repeated(&mut self, text: &str, declared: Declared<'_>, prepared: &Arc<Prepared>) {
-        if !self.may_repeat(text)
-            || !declared.domains.is_empty()
-            || !prepared.is_one_plan()
-            || tells_time(text)
-        {
+    pub(crate) fn keep_repeated(&mut self, text: &str, declared: &[Option<Type>], prepared: &Arc<Prepared>) {
+        if text.len() > TEXT_MAX || !prepared.is_one_plan() || !self.reads_plainly() {
             return;
         }
-        let hash = hash(text, declared.types);
+        let hash = hash(text, declared);
         if !self.repeated.seen.has(hash) {
             return self.repeated.seen.note(hash);
         }
-        self.keep(hash, text, declared.types, prepared);
+        if !self.tells_time(text) {
+            self.keep(hash, text, declared, prepared);
+        }
     }
 
     fn keep(&mut self, hash: u64, text: &str, declared: &[Option<Type>], prepared: &Arc<Prepared>) {
@@ -168,7 +190,7 @@ impl Session {
     /// Plans a text whose literals are parameters, when it came before.
     fn keep_lifted(&mut self, text: &str) -> Option<Arc<Prepared>> {
         let hash = hash(text, &[]);
-        if self.repeated.refused.has(hash) {
+        if text.len() > TEXT_MAX || self.repeated.refused.has(hash) {
             return None;
         }
         if !self.repeated.seen.has(hash) {
@@ -185,7 +207,7 @@ impl Session {
 
     /// `None` for what is no query alone, or not planned with parameters of pgvector's types.
     fn plan_lifted(&mut self, text: &str) -> Option<Arc<Prepared>> {
-        let mut statements = dialect::parse(text).ok().filter(|_| !tells_time(text))?;
+        let mut statements = dialect::parse(text).ok().filter(|_| !self.tells_time(text))?;
         let statement = statements.pop().filter(|statement| matches!(statement.ast, Ast::Query(_)))?;
         if !statements.is_empty() {
             return None;
@@ -200,9 +222,15 @@ impl Session {
         })
     }
 
-    /// Whether a text of the session's rules is read as it is.
-    fn may_repeat(&self, text: &str) -> bool {
-        text.len() <= TEXT_MAX && Rules::of(&self.shared.settings.lock()).are_standard()
+    /// Whether texts are read as they are.
+    fn reads_plainly(&self) -> bool {
+        Rules::of(&self.shared.settings.lock()).are_standard()
+    }
+
+    /// Whether a statement may have a moment in it that is a constant of its plan: by its text, or by a view, a function, a
+    /// default or a condition of this database, whichever it uses.
+    fn tells_time(&self, text: &str) -> bool {
+        tells_time(text) || self.shared.current_catalog().texts().any(tells_time)
     }
 
     /// Forgets all plans.
@@ -220,8 +248,11 @@ impl Prepared {
 }
 
 /// Whether a text has a word that is a moment as a literal: a constant of a plan, and another one the next time. `now()` is
-/// none.
+/// none; behind a backslash there may be any.
 fn tells_time(text: &str) -> bool {
+    if text.contains('\\') {
+        return true;
+    }
     let text = text.to_ascii_lowercase();
     ["now", "today", "tomorrow", "yesterday"].into_iter().any(|word| {
         text.match_indices(word).any(|(at, _)| {
@@ -238,7 +269,7 @@ struct Lifted<'a> {
     text: String,
     /// What $1, $2, ... stand for, without quotes.
     literals: Vec<&'a str>,
-    /// The word before the operator of each, which tells the type.
+    /// The column before the operator of each, which tells the type; empty for an expression.
     beside: Vec<String>,
 }
 
@@ -269,15 +300,21 @@ impl<'a> Lifted<'a> {
                 _ => {}
             }
             let (content, after) = inside.split_once(quote)?;
-            if after.starts_with(quote) || content.contains('\\') {
+            if content.contains('\\') {
+                return None;
+            }
+            // One string goes on in the next, or what follows is a name or a syntax error.
+            let is_open = |c: char| c.is_alphanumeric() || matches!(c, '_' | '\'' | '"');
+            if after.starts_with(is_open) || after.trim_start().starts_with(['\'', '"']) && quote == "'" {
                 return None;
             }
             let is_vector = quote == "'" && content.starts_with(['[', '{']);
             let operand = || {
                 let text = lifted.text.trim_end();
-                OPERATORS.iter().find_map(|operator| Some(last_word(text.strip_suffix(operator)?)))
+                OPERATORS.iter().find_map(|operator| Some(name_at_end(text.strip_suffix(operator)?)))
             };
             match is_vector.then(operand).flatten() {
+                Some(_) if lifted.literals.len() == LITERALS_MAX => return None,
                 Some(operand) => lifted.push(content, operand),
                 None => lifted.text.extend([quote, content, quote]),
             }
@@ -287,10 +324,11 @@ impl<'a> Lifted<'a> {
         (!lifted.literals.is_empty()).then_some(lifted)
     }
 
-    /// The same literal beside the same operand is the same parameter, for expressions are known as the same by it.
+    /// The same literal beside the same column is the same parameter, for expressions are known as the same by it.
     fn push(&mut self, literal: &'a str, operand: String) {
         let mut known = self.literals.iter().zip(&self.beside);
-        let known = known.position(|(known, beside)| *known == literal && *beside == operand);
+        let known =
+            known.position(|(known, beside)| *known == literal && *beside == operand && !operand.is_empty());
         let place = known.unwrap_or_else(|| {
             self.literals.push(literal);
             self.beside.push(operand);
@@ -300,10 +338,16 @@ impl<'a> Lifted<'a> {
     }
 }
 
-fn last_word(text: &str) -> String {
+/// The column's name that a text ends with; nothing where it ends with another expression.
+fn name_at_end(text: &str) -> String {
     let text = text.trim_end();
-    let start = text.rfind(|c: char| c.is_whitespace() || matches!(c, '(' | ',')).map_or(0, |at| at + 1);
-    text[start..].to_owned()
+    let is_of_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.');
+    let start = text.trim_end_matches(is_of_name).len();
+    // The end of `v::vector` and of `"a b"` is no column.
+    match text[..start].ends_with([':', '"', ']', ')']) {
+        true => String::new(),
+        false => text[start..].to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -323,6 +367,10 @@ mod tests {
         let sql = "SELECT v <-> '[1]', (h<->'[1]') FROM t ORDER BY h <-> '[1]'";
         let text = "SELECT v <-> $1, (h<->$2) FROM t ORDER BY h <-> $2";
         assert_eq!(lifted(sql), Some((text.to_owned(), vec!["[1]", "[1]"])));
+        let sql =
+            "SELECT v::halfvec(3) <-> '[1]', v::vector(3) <-> '[1]', \u{a0}v <-> '[1]', \u{3000}é <-> '[2]'";
+        let text = "SELECT v::halfvec(3) <-> $1, v::vector(3) <-> $2, \u{a0}v <-> $3, \u{3000}é <-> $4";
+        assert_eq!(lifted(sql), Some((text.to_owned(), vec!["[1]", "[1]", "[1]", "[2]"])));
         for other in [
             "SELECT v <-> $1 FROM t WHERE v <-> '[1]' < 1",
             "SELECT v <-> '[1]' -- a comment's '",
@@ -332,6 +380,9 @@ mod tests {
             "SELECT v <-> '[1]",
             "SELECT v <-> 'abc'",
             "SELECT '[1]' <-> v",
+            "SELECT v <-> '[1]' 'x'",
+            "SELECT v <-> '[1]'\n'[2]'",
+            "SELECT v <-> '[1]'AS d",
         ] {
             assert_eq!(lifted(other), None, "{other}");
         }
@@ -339,7 +390,12 @@ mod tests {
 
     #[test]
     fn moments_of_a_word_are_told_from_functions_and_names() {
-        for text in ["SELECT 'now'::date", "SELECT DATE 'Today'", "SELECT ' yesterday 10:00'::timestamp"] {
+        for text in [
+            "SELECT 'now'::date",
+            "SELECT DATE 'Today'",
+            "SELECT ' yesterday 10:00'::timestamp",
+            r"SELECT E'n\x6fw'::date",
+        ] {
             assert!(tells_time(text), "{text}");
         }
         for text in ["SELECT now ()", "SELECT known, now_at FROM t", "SELECT 'snow'"] {

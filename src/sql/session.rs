@@ -252,14 +252,6 @@ impl Session {
 
     /// Parses and plans for the extended protocol.
     pub fn prepare(&mut self, sql: &str, declared: Declared<'_>) -> Result<Arc<Prepared>> {
-        if declared.domains.is_empty()
-            && let Some(kept) = self.kept(sql, declared.types)
-        {
-            let statement = kept.statement.as_ref();
-            let checked = self.check_not_failed(statement.map(|statement| &statement.ast));
-            let outcome = checked.and_then(|()| self.cancel.begin()).map(|()| Arc::clone(&kept));
-            return self.failing(outcome, statement);
-        }
         let mut statements = self.parse(sql)?;
         if statements.len() > 1 {
             self.fail();
@@ -270,9 +262,6 @@ impl Session {
         let planned = self.plan(statement.clone(), declared);
         // Planning cannot be interrupted; what was cancelled meanwhile ends here.
         let planned = planned.and_then(|planned| self.cancel.begin().map(|()| planned));
-        if let Ok(prepared) = &planned {
-            self.keep_repeated(sql, declared, prepared);
-        }
         self.failing(planned, statement.as_ref())
     }
 
@@ -519,7 +508,7 @@ impl Session {
     }
 
     /// Aborts the transaction on an error, and gives the error its position.
-    fn failing<T>(&mut self, outcome: Result<T>, statement: Option<&Statement>) -> Result<T> {
+    pub(crate) fn failing<T>(&mut self, outcome: Result<T>, statement: Option<&Statement>) -> Result<T> {
         outcome.map_err(|error| {
             self.fail();
             let error = match error.state() {

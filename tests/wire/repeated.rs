@@ -47,6 +47,8 @@ fn a_query_that_comes_again_is_not_planned_again_and_answers_for_its_own_vector(
             "SELECT id, h <-> '[$,0]' AS d FROM t WHERE kind = 'k1' ORDER BY h <-> '[$,0]', id LIMIT 2",
             "SELECT count(*), min(v <-> '[$,0]') FROM t WHERE v <-> '[$,0]' < 7.5",
             "SELECT v <-> '[$,0]', h <-> '[$,0]' FROM t ORDER BY 1, 2 LIMIT 1",
+            "SELECT v::halfvec(2) <-> '[$,0.1]', v::vector(2) <-> '[$,0.1]' FROM t ORDER BY id LIMIT 3",
+            "SELECT id FROM t ORDER BY\u{a0}v <-> '[$,0]' LIMIT 1",
             "SELECT v <-> '[$,0]' > 3, count(*) FROM t GROUP BY v <-> '[$,0]' > 3 ORDER BY 1",
         ] {
             // Of what is planned each time: a comment is enough.
@@ -78,11 +80,27 @@ fn errors_of_a_query_that_comes_again_are_its_own() {
         assert_eq!(ask(&client, &nearest("[7,0]")).await, "25P02 None");
         assert_eq!(ask(&client, "ROLLBACK").await, "");
         assert_eq!(ask(&client, &nearest("[8,0]")).await, "8");
-        // A moment of its own each time.
-        let first = ask(&client, "SELECT 'now'::timestamptz").await;
-        for _ in 0..3 {
-            assert_ne!(ask(&client, "SELECT 'now'::timestamptz").await, first);
+        // A moment of its own each time, wherever it is said.
+        client
+            .batch_execute(
+                "CREATE VIEW moment AS SELECT 'now'::text::timestamptz AS at; \
+                 CREATE TABLE made (id int, at timestamptz DEFAULT 'now'::text::timestamptz)",
+            )
+            .await
+            .expect("definitions");
+        for sql in [
+            "SELECT 'now'::timestamptz",
+            "SELECT at FROM moment",
+            "INSERT INTO made VALUES (1) RETURNING at",
+        ] {
+            let mut before = String::new();
+            for _ in 0..4 {
+                let told = ask(&client, sql).await;
+                assert_ne!(told, before, "{sql}");
+                before = told;
+            }
         }
+        client.batch_execute("DROP VIEW moment; DROP TABLE made").await.expect("no definitions");
         // What was said, and not what was planned.
         for vector in ["[1,0]", "[2,0]", "[3,0]"] {
             let sql = format!(

@@ -151,6 +151,10 @@ pub fn run(args: Args) -> Result<()> {
             format!("queries, connections and rounds must be at least 1, rows that are not held back {K}"),
         ));
     }
+    if args.phases.contains(&Phase::Live) && data.held_back() == 0 {
+        let message = "the live phase adds the rows of --hold-back, which holds back none";
+        return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+    }
     let mut servers = vec![Server::open(&args.url, args.pid, &args, &data)?];
     if let Some(url) = &args.beside {
         servers.push(Server::open(url, args.beside_pid, &args, &data)?);
@@ -428,13 +432,14 @@ impl Bench {
                 over.store(true, Ordering::Relaxed);
                 (inserts, searches.join().unwrap_or_else(|_| Err(measure::panicked())))
             });
+            let inserts = inserts?;
             self.data.set_rows(rows.end);
             self.expect(rows.end, "true")?;
             let judged = &queries[..queries.len().min(FILTER_QUERIES_MAX)];
             let truth = self.data.truth(self.args.metric, judged.len(), &AtomicUsize::new(0));
             let answers = self.answers(&settings, &search, judged)?;
             let verdict = self.data.judge(&truth, &answers, None);
-            self.report().grown(Grown::new(rows.end, verdict, inserts?, searches?));
+            self.report().grown(Grown::new(rows.end, verdict, inserts, searches?));
         }
         self.data.set_rows(loaded);
         self.control().run(&format!("DELETE FROM {table} WHERE id >= {loaded}"))

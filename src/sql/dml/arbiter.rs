@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::ast::{self, ConflictTarget, Expr};
 
 use crate::catalog::{Catalog, ConstraintKind, Index, Oid, Table};
 use crate::error::{Error, Result, SqlState};
+use crate::sql::arguments;
 use crate::sql::conflict_target;
 use crate::sql::ddl_words::kept_expression;
 use crate::sql::dialect;
@@ -201,6 +202,12 @@ fn needed(
     Ok(Some(all))
 }
 
+/// Operators whose sides are of one type.
+fn compares(op: &ast::BinaryOperator) -> bool {
+    use ast::BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
+    matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq)
+}
+
 /// `b = $1` given beside `b = 'u'` asked.
 fn same_but_for_a_parameter(
     asked: &Expr,
@@ -216,14 +223,19 @@ fn same_but_for_a_parameter(
         return Ok(None);
     };
     let Expr::Identifier(name) = unnested(column) else { return Ok(None) };
-    if op != asked_op || kept_expression(left) != kept_expression(column) {
+    if !compares(op) || op != asked_op || kept_expression(left) != kept_expression(column) {
         return Ok(None);
     }
     let column = &table.columns[column_position(table, &fold(name))?];
-    let target = Target { name: &column.name, ty: &column.ty };
-    let Some(Cell::Constant(constant)) = cells::cell(constant, &target, params)? else { return Ok(None) };
+    // Of no length and no scale: neither side is cut to fit.
+    let ty = column.ty.bare();
+    let target = Target { name: &column.name, ty: &ty };
+    let Ok(Some(Cell::Constant(constant))) = cells::cell(constant, &target, params) else { return Ok(None) };
+    if arguments::parameter(unnested(parameter)).is_none() {
+        return Ok(None);
+    }
     Ok(match cells::cell(parameter, &target, params)? {
-        Some(parameter @ Cell::Param(..)) => Some(Needed { parameter, constant, ty: column.ty.clone() }),
+        Some(parameter @ Cell::Param(..)) => Some(Needed { parameter, constant, ty }),
         _ => None,
     })
 }
