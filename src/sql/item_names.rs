@@ -17,9 +17,14 @@ use datafusion::sql::sqlparser::ast::{
 
 use crate::planner::names;
 use crate::sql::order_by;
-use crate::sql::rewrite::{bare_text, folded, is_column, name_of};
-use crate::sql::trees::{computed, lone_name};
+use crate::sql::rewrite::{bare_text, folded, name_of};
+use crate::sql::trees::{computed, lone_name, unnested};
 use crate::sql::visit;
+
+/// What the planner calls as we do: a cast of a column it calls by the column and its table, `t.id`.
+fn is_column(expr: &Expr) -> bool {
+    matches!(unnested(expr), Expr::Identifier(_) | Expr::CompoundIdentifier(_))
+}
 
 fn numbered(name: &str, position: usize) -> Ident {
     Ident::with_quote('"', names::numbered(name, position))
@@ -109,7 +114,7 @@ fn name_in(mut body: &mut SetExpr, sorted_by: &[String], is_named: impl Fn(&Expr
         // Asked for by the name, a column must not be taken for the other item.
         let is_beside_alias = !is_only && aliases.contains(name) && !is_asked_for(name);
         let is_left = !is_twice && (is_column(expr) && !is_only || !is_named(expr));
-        if meant.contains(name) || is_left && !is_beside_alias {
+        if is_left && !is_beside_alias {
             continue;
         }
         let alias = if is_only { Ident::with_quote('"', name) } else { numbered(name, position) };
