@@ -42,9 +42,14 @@ impl ScalarUDFImpl for MakeArray {
     }
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
-        match given.contains(&decimal::any()) {
-            true => Ok(given.to_vec()),
-            false => self.inner.coerce_types(given),
+        if given.contains(&decimal::any()) {
+            return Ok(given.to_vec());
+        }
+        // Of one type beside NULLs, which the planner does not give every type.
+        let mut types = given.iter().filter(|ty| !ty.is_null());
+        match types.next() {
+            Some(first) if types.all(|ty| ty == first) => Ok(vec![first.clone(); given.len()]),
+            _ => self.inner.coerce_types(given),
         }
     }
 

@@ -12,12 +12,12 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
-    FunctionArguments, Ident, ObjectName, ObjectNamePart, OrderByExpr, OrderByOptions,
+    DataType, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
+    FunctionArguments, Ident, ObjectName, ObjectNamePart, OrderByExpr, OrderByOptions, Value,
 };
 
 use crate::functions::{COLLECT, citext};
-use crate::sql::rewrite::{function_call, plain_name};
+use crate::sql::rewrite::{cast_to, function_call, plain_name};
 use crate::sql::sql_json;
 use crate::sql::values::names_columns;
 use crate::sql::visit;
@@ -157,7 +157,15 @@ fn collect(aggregate: &Function, argument: &FunctionArg) -> Expr {
     let mut inner = aggregate.clone();
     inner.name = ObjectName(vec![ObjectNamePart::Identifier(Ident::new(COLLECT))]);
     if let FunctionArguments::List(list) = &mut inner.args {
-        list.args = vec![argument.clone()];
+        // NULL is of no type, and its array of none that functions take.
+        let value = match argument {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value))) if value.value == Value::Null => {
+                let text = cast_to(Expr::Value(value.clone()), DataType::Text);
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(text))
+            }
+            argument => argument.clone(),
+        };
+        list.args = vec![value];
     }
     Expr::Function(inner)
 }

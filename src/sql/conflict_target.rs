@@ -19,8 +19,14 @@ const MARK: char = '\0';
 
 /// What a target names: columns and expressions, and WHERE.
 pub struct Target {
-    pub subjects: Vec<Expr>,
+    pub subjects: Vec<Subject>,
     pub predicate: Option<Expr>,
+}
+
+/// A column or an expression, and the operator class it is asked for by.
+pub struct Subject {
+    pub expr: Expr,
+    pub opclass: Option<String>,
 }
 
 /// The tokens with every target that sqlparser does not read as one name.
@@ -57,7 +63,12 @@ fn targets(tokens: &[TokenWithSpan]) -> Vec<(usize, usize)> {
         // Where brackets or DO are missing, the statement is refused as it is.
         let Some(close) = closing(&solid, tokens, open) else { break };
         place = close + 1;
-        let is_plain = (open + 1..close).all(|at| matches!(token(at), Some(Token::Word(_) | Token::Comma)));
+        // `a, b`, and no `a text_ops`.
+        let is_plain = (open + 1..close).enumerate().all(|(place, at)| match token(at) {
+            Some(Token::Word(_)) => place % 2 == 0,
+            Some(Token::Comma) => place % 2 == 1,
+            _ => false,
+        });
         let has_condition = is(close + 1, "WHERE");
         if is_plain && !has_condition {
             continue;
@@ -99,12 +110,19 @@ pub fn unwrap(name: &Ident) -> Result<Option<Target>> {
 }
 
 fn read(words: &mut Words) -> Parsed<Target> {
-    let subjects = words.parenthesised(Words::expression)?;
+    let subjects = words.parenthesised(subject)?;
     let predicate = if words.accept("WHERE") { Some(words.expression()?) } else { None };
     match words.at_end() {
         true => Ok(Target { subjects, predicate }),
         false => words.unexpected("DO"),
     }
+}
+
+fn subject(words: &mut Words) -> Parsed<Subject> {
+    let expr = words.expression()?;
+    let is_all = words.at_token(&Token::Comma) || words.at_token(&Token::RParen);
+    let opclass = if is_all { None } else { Some(words.identifier()?) };
+    Ok(Subject { expr, opclass })
 }
 
 #[cfg(test)]

@@ -52,6 +52,7 @@ fn settle(expr: &mut Expr) {
             settle(left);
             settle(right);
         }
+        Expr::Subquery(query) => outputs(&mut query.body),
         Expr::Array(array) => array.elem.iter_mut().for_each(settle),
         Expr::Case { conditions, else_result, .. } => {
             conditions.iter_mut().for_each(|when| settle(&mut when.result));

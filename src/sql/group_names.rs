@@ -20,6 +20,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::functions::key;
+use crate::planner::names;
 use crate::sql::aggregates;
 use crate::sql::known::{Known, factors};
 use crate::sql::rewrite::{folded, function_call, name_of};
@@ -49,6 +50,9 @@ fn in_body(body: &mut SetExpr, order: &mut Vec<ast::OrderByExpr>, known: &Known,
 
 fn in_select(select: &mut Select, order: &mut Vec<ast::OrderByExpr>, known: &Known, hidden: &[String]) {
     tell_aggregates_apart(select, order);
+    if has_sets(select) {
+        with_keys(select, |select, mut keys| tell_items_apart(&mut keys, select, known, hidden));
+    }
     with_keys(select, |select, keys| tell_keys_apart(keys, select, order, known, hidden));
 }
 
@@ -69,6 +73,11 @@ fn with_keys(select: &mut Select, change: impl FnOnce(&mut Select, Vec<&mut Expr
     }
 }
 
+fn has_sets(select: &Select) -> bool {
+    let is_set = |key: &Expr| matches!(key, Expr::Rollup(_) | Expr::Cube(_) | Expr::GroupingSets(_));
+    matches!(&select.group_by, GroupByExpr::Expressions(keys, _) if keys.iter().any(is_set))
+}
+
 /// What an item of GROUP BY groups by.
 fn members(item: &mut Expr) -> Vec<&mut Expr> {
     match item {
@@ -77,6 +86,36 @@ fn members(item: &mut Expr) -> Vec<&mut Expr> {
         }
         Expr::Tuple(keys) => keys.iter_mut().collect(),
         key => vec![key],
+    }
+}
+
+/// Of grouping sets: items of one expression that keys name one by one are grouped by one by one.
+///
+/// ```text
+///   SELECT a AS x, a AS y FROM t GROUP BY x, ROLLUP (y)
+///   SELECT a AS x, hither_key(a, 4) AS y FROM t GROUP BY a, ROLLUP (hither_key(a, 4))
+/// ```
+fn tell_items_apart(keys: &mut [&mut Expr], select: &mut Select, known: &Known, hidden: &[String]) {
+    let texts: Vec<Option<String>> =
+        select.projection.iter().map(|item| computed(item).map(canonical)).collect();
+    let mut first: HashMap<String, usize> = HashMap::new();
+    let count = keys.len();
+    for key in keys {
+        let meant = meant(key, select, known, hidden);
+        let text = canonical(&meant);
+        let same = || texts.iter().position(|other| other.as_ref() == Some(&text));
+        let Some(item) = named_item(key, select, known, hidden).or_else(same) else { continue };
+        if *first.entry(text).or_insert(item) == item {
+            continue;
+        }
+        let told = function_call(key::NAME, vec![meant, number(count + item + 1)]);
+        **key = told.clone();
+        let shown = match &select.projection[item] {
+            SelectItem::ExprWithAlias { alias, .. } => alias.clone(),
+            SelectItem::UnnamedExpr(expr) => Ident::with_quote('"', names::numbered(&name_of(expr), item)),
+            _ => continue,
+        };
+        select.projection[item] = SelectItem::ExprWithAlias { expr: told, alias: shown };
     }
 }
 
@@ -195,19 +234,25 @@ fn tell_call(function: &mut Function, place: usize) {
 
 /// What a key stands for: an item of the list, by its number or by a name that no column has.
 fn meant(key: &Expr, select: &Select, known: &Known, hidden: &[String]) -> Expr {
-    let item = match key {
-        Expr::Value(_) => place(key).and_then(|place| select.projection.get(place)),
+    let item = named_item(key, select, known, hidden).and_then(|place| select.projection.get(place));
+    item.and_then(computed).unwrap_or(key).clone()
+}
+
+/// The place of the item that a key names so.
+fn named_item(key: &Expr, select: &Select, known: &Known, hidden: &[String]) -> Option<usize> {
+    match key {
+        Expr::Value(_) => place(key).filter(|place| *place < select.projection.len()),
         Expr::Identifier(name) => {
             let name = folded(name);
+            let named = |item: &SelectItem| matches!(item, SelectItem::ExprWithAlias { alias, .. } if folded(alias) == name);
+            let found = select.projection.iter().position(named)?;
             let is_no_column = factors(&select.from).into_iter().all(|factor| {
                 known.columns_of(factor, hidden).is_some_and(|columns| !columns.names.contains(&name))
             });
-            let named = |item: &&SelectItem| matches!(item, SelectItem::ExprWithAlias { alias, .. } if folded(alias) == name);
-            select.projection.iter().find(named).filter(|_| is_no_column)
+            is_no_column.then_some(found)
         }
         _ => None,
-    };
-    item.and_then(computed).unwrap_or(key).clone()
+    }
 }
 
 fn is_column(expr: &Expr) -> bool {

@@ -26,6 +26,15 @@ fn is_column(expr: &Expr) -> bool {
     matches!(unnested(expr), Expr::Identifier(_) | Expr::CompoundIdentifier(_))
 }
 
+/// Whether an expression is computed from a column of this name.
+fn is_made_of(expr: &Expr, name: &str) -> bool {
+    let found = visit::own_expressions(expr, |part| match is_column(part) && name_of(part) == *name {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    });
+    !is_column(expr) && found.is_break()
+}
+
 fn numbered(name: &str, position: usize) -> Ident {
     Ident::with_quote('"', names::numbered(name, position))
 }
@@ -38,6 +47,13 @@ pub fn name_columns(query: &mut Query) {
 /// Names those of a LATERAL one, which may be columns of its outer query: the planner calls them `outer_ref(a.id)`.
 pub fn name_outer_columns(query: &mut Query) {
     name_where(query, |_| true);
+}
+
+/// Names those of a set operation that is ordered by some of them.
+pub fn name_ordered(query: &mut Query) {
+    if query.order_by.is_some() && matches!(query.body.as_ref(), SetExpr::SetOperation { .. }) {
+        name_columns(query);
+    }
 }
 
 /// Names those of the queries of a set operation but the first, whose names are nobody's.
@@ -91,11 +107,14 @@ fn name_in(mut body: &mut SetExpr, sorted_by: &[String], is_named: impl Fn(&Expr
         .filter_map(name_of_item)
         .collect();
     let meant = names_of_clauses(select);
+    let has_all = select.projection.iter().any(|item| matches!(item, SelectItem::Wildcard(_)));
     // ORDER BY names items first, which then keep their names.
     let is_asked_for = |name: &String| meant.contains(name) || sorted_by.contains(name);
     for (position, (item, name)) in select.projection.iter_mut().zip(&names).enumerate() {
         let Some(name) = name else { continue };
-        let is_only = names.iter().filter(|other| other.as_ref() == Some(name)).count() == 1;
+        // Beside `*` there is the column itself.
+        let is_in_all = has_all && computed(item).is_some_and(|expr| is_made_of(expr, name));
+        let is_only = !is_in_all && names.iter().filter(|other| other.as_ref() == Some(name)).count() == 1;
         let expr = match &mut *item {
             SelectItem::ExprWithAlias { expr, alias } => {
                 // Clauses that name a column mean that of FROM, which another item is.

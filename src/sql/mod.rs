@@ -91,6 +91,12 @@ mod grammar;
 mod item_names;
 // Tables and their columns, before a query is planned.
 mod known;
+// Numbers of sequences in sorted lists.
+mod late_calls;
+// FETCH FIRST before OFFSET.
+mod fetch_words;
+// Keys of GROUP BY as they are written.
+mod group_words;
 // The first terms of recursive queries.
 mod first_terms;
 // Positions for errors found far from the text.

@@ -397,7 +397,7 @@ fn is_operation(expr: &Expr) -> bool {
 }
 
 /// Whether an item makes several rows of one.
-fn makes_rows(item: &impl Visit) -> bool {
+pub fn makes_rows(item: &impl Visit) -> bool {
     let found = visit::expressions(item, |part| match part {
         Expr::Function(function)
             if plain_name(function).is_some_and(|name| name == "unnest" || is_array_of_set(&name)) =>

@@ -24,6 +24,8 @@ struct Scope {
     relations: Vec<Relation>,
     /// Those of its relations, as far as they are known before planning; of the outermost scope nobody asks.
     columns: Vec<String>,
+    /// Whether it has relations of which they are not: a query of WITH, or one with a `*`.
+    may_have_others: bool,
 }
 
 struct Relation {
@@ -36,14 +38,17 @@ impl Scopes {
     pub fn enter(&mut self, select: &Select, known: &Known, hidden: &[String]) {
         let factors = factors(&select.from);
         let relations = factors.iter().filter_map(|factor| relation(factor)).collect();
-        let columns = match self.open.is_empty() {
-            true => Vec::new(),
-            false => {
-                let columns = factors.iter().filter_map(|factor| known.columns_of(factor, hidden));
-                columns.flat_map(|columns| columns.names).collect()
+        let mut columns = Vec::new();
+        let mut may_have_others = false;
+        if !self.open.is_empty() {
+            for factor in factors {
+                match known.columns_of(factor, hidden) {
+                    Some(found) => columns.extend(found.names),
+                    None => may_have_others |= is_query(factor, hidden),
+                }
             }
-        };
-        self.open.push(Scope { relations, columns });
+        }
+        self.open.push(Scope { relations, columns, may_have_others });
     }
 
     pub fn leave(&mut self) {
@@ -59,15 +64,33 @@ impl Scopes {
         for scope in self.open.iter().rev() {
             if let Some(found) = scope.relations.iter().find(|relation| relation.name == name) {
                 if is_column {
-                    // What has an alias is in no schema, and any will do.
-                    let schema = found.table.as_ref().and_then(|table| known.schema_of(table, hidden));
-                    parts.insert(0, quoted(schema.as_deref().unwrap_or(PUBLIC_SCHEMA)));
+                    // What has an alias, or is a query of WITH, is in no schema, and any will do.
+                    let schema = match found.table.as_ref().filter(|table| !is_hidden(table, hidden)) {
+                        Some(table) => known.schema_of(table, hidden),
+                        None => Some(PUBLIC_SCHEMA.to_owned()),
+                    };
+                    if let Some(schema) = schema {
+                        parts.insert(0, quoted(&schema));
+                    }
                 }
                 return;
             }
-            is_column |= scope.columns.contains(&name);
+            is_column |= scope.may_have_others || scope.columns.contains(&name);
         }
     }
+}
+
+/// Whether it is a query, of FROM or of WITH.
+fn is_query(factor: &TableFactor, hidden: &[String]) -> bool {
+    match factor {
+        TableFactor::Table { name, args: None, .. } => is_hidden(name, hidden),
+        TableFactor::Derived { .. } => true,
+        _ => false,
+    }
+}
+
+fn is_hidden(name: &ObjectName, hidden: &[String]) -> bool {
+    matches!(name.0.as_slice(), [part] if part.as_ident().is_some_and(|part| hidden.contains(&folded(part))))
 }
 
 fn relation(factor: &TableFactor) -> Option<Relation> {

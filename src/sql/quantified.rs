@@ -32,7 +32,7 @@ use crate::error::Result;
 use crate::sql::rewrite::{cast_to, function_call};
 use crate::sql::trees::{alias_of, derived, literal, query_of, text, unnested};
 use crate::sql::visit;
-use crate::sql::{aggregates, dialect, dimensions};
+use crate::sql::{aggregates, dialect, dimensions, spellings};
 use crate::types::array;
 
 /// The values of the subquery; no query of a user has a table called so.
@@ -61,9 +61,20 @@ pub fn expand(expr: &mut Expr) -> Result<()> {
             with_bound(left, op, &subquery, any).unwrap_or_else(|| expr.clone())
         }
         _ => {
-            let value = Expr::CompoundIdentifier(vec![Ident::new(VALUES), Ident::new(VALUE)]);
-            let compared = Expr::BinaryOp { left: left.clone(), op: op.clone(), right: Box::new(value) };
-            Expr::Subquery(Box::new(of_each(compared, subquery, &[Ident::new(VALUE)], any)))
+            let fields = spellings::row_of(left).map(|fields| fields.len());
+            let names: Vec<Ident> = match fields {
+                Some(count) => (1..=count).map(|place| Ident::new(format!("{VALUE}{place}"))).collect(),
+                None => vec![Ident::new(VALUE)],
+            };
+            let value = |name: &Ident| Expr::CompoundIdentifier(vec![Ident::new(VALUES), name.clone()]);
+            let values: Vec<Expr> = names.iter().map(value).collect();
+            // Two rows are compared as they are written out.
+            let (left, right) = match (fields, spellings::row_of(left)) {
+                (Some(_), Some(fields)) => (Box::new(Expr::Tuple(fields)), Expr::Tuple(values)),
+                _ => (left.clone(), value(&names[0])),
+            };
+            let compared = Expr::BinaryOp { left, op: op.clone(), right: Box::new(right) };
+            Expr::Subquery(Box::new(of_each(compared, subquery, &names, any)))
         }
     };
     Ok(())
@@ -75,7 +86,8 @@ fn of_array(left: &Expr, op: &BinaryOperator, array: &Expr, any: bool) -> Result
     let elements = elements(array)?;
     // The planner has a way of its own, by the greatest or least element.
     let is_compared = is_order(op) && elements.is_none();
-    if is_compared || !is_list && matches!(op, BinaryOperator::Eq | BinaryOperator::NotEq) {
+    let is_equality = matches!(op, BinaryOperator::Eq | BinaryOperator::NotEq);
+    if is_compared || !is_list && is_equality && elements.is_none() {
         // But it wants to know the type of a literal at once, which the column tells.
         let is_column = matches!(unnested(array), Expr::Identifier(_) | Expr::CompoundIdentifier(_));
         let by_element = !is_order(op) && literal(left).is_some() && is_column;

@@ -111,7 +111,7 @@ fn plan_some_way(query: &ast::Query, context: &PlanContext, targets: &[Type]) ->
         }
         Err(error) if whole_rows::may_be_meant(&error) => {
             let mut rows = query.clone();
-            match whole_rows::of_tables(&mut rows) {
+            match whole_rows::of_tables(&mut rows, Known::new(context)) {
                 true => plan_named(&rows, context, targets, false),
                 false => Err(error),
             }
@@ -256,8 +256,28 @@ pub fn view_plan(
 
 /// The plan of a query inside another, as the planner makes it: types are settled with the whole.
 pub fn inner_plan(query: &ast::Query, resolver: &Names, context: &PlanContext) -> Result<LogicalPlan> {
-    let (query, _) = rewrite::query(expanded(query, context)?.as_ref(), false, Known::new(context))?;
-    to_relation(&ast::Statement::Query(Box::new(query)), resolver, context.param_types)
+    let query = expanded(query, context)?;
+    let planned = |query: &ast::Query| {
+        let (query, _) = rewrite::query(query, false, Known::new(context))?;
+        to_relation(&ast::Statement::Query(Box::new(query)), resolver, context.param_types)
+    };
+    match planned(query.as_ref()) {
+        Err(error) if values::is_of_rows(&error) => {
+            let mut selects = query.into_owned();
+            match values::as_unions(&mut selects) {
+                true => planned(&selects).map_err(|_| error),
+                false => Err(error),
+            }
+        }
+        Err(error) if whole_rows::may_be_meant(&error) => {
+            let mut rows = query.into_owned();
+            match whole_rows::of_tables(&mut rows, Known::new(context)) {
+                true => planned(&rows),
+                false => Err(error),
+            }
+        }
+        planned => planned,
+    }
 }
 
 fn to_relation(statement: &ast::Statement, resolver: &Names, types: &[Option<Type>]) -> Result<LogicalPlan> {

@@ -3,6 +3,7 @@
 //! ```text
 //!   ROW(1, 'a')                  hither_row('f1', 1, 'f2', 'a')
 //!   t.*                          hither_row_of(t.*)
+//!   ROW(t.*, 1)                  hither_row('f1', t.*, 'f2', 1)      whose columns are written out once they are known
 //!   (f(x)).name                  get_field(f(x), 'name')
 //!   ROW(a, b) IS NULL            a IS NULL AND b IS NULL
 //!   t.* IS NOT NULL              hither_row_is_not_null(hither_row_of(t.*))
@@ -62,9 +63,14 @@ pub fn settle(expr: &mut Expr) {
     }
     let Expr::Function(function) = expr else { return };
     let name = plain_name(function);
-    if matches!(name.as_deref(), Some(RECORD | ROW_OF)) {
+    if matches!(name.as_deref(), Some(RECORD | ROW | ROW_OF)) {
         return;
     }
+    if let Some(spread) = spread(ROW, expr) {
+        *expr = spread;
+        return;
+    }
+    let Expr::Function(function) = expr else { return };
     if let FunctionArguments::List(list) = &mut function.args {
         for argument in &mut list.args {
             if let FunctionArg::Unnamed(argument) = argument
@@ -100,6 +106,14 @@ pub fn expand(expr: &mut Expr) {
 pub fn settle_items(items: &mut Vec<SelectItem>) -> Result<()> {
     let mut settled = Vec::with_capacity(items.len());
     for mut item in std::mem::take(items) {
+        // `(t.*)` is `t.*`.
+        if let SelectItem::UnnamedExpr(expr @ Expr::Nested(_)) = &item
+            && let Expr::QualifiedWildcard(table, _) = without_parentheses(expr)
+        {
+            let table = SelectItemQualifiedWildcardKind::ObjectName(table.clone());
+            settled.push(SelectItem::QualifiedWildcard(table, Default::default()));
+            continue;
+        }
         if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = &mut item
             && let Expr::Tuple(values) = expr
         {
@@ -146,18 +160,64 @@ pub fn name_of(function: &ast::Function) -> Option<String> {
     let FunctionArguments::List(list) = &function.args else { return None };
     match plain_name(function)?.as_str() {
         ROW => {
-            let values = arguments(function)?;
-            set_functions::function_of_columns(values.get(1)?).or_else(|| Some("row".to_owned()))
+            let values = arguments(function).unwrap_or_default();
+            let function = values.get(1).and_then(set_functions::function_of_columns);
+            function.or_else(|| Some("row".to_owned()))
         }
         ROW_OF => match list.args.as_slice() {
             [FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(table))] => {
                 table.0.last()?.as_ident().map(folded)
+            }
+            // Columns of a query around, behind their names.
+            [_, FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::CompoundIdentifier(column))), ..] => {
+                column.iter().rev().nth(1).map(folded)
             }
             _ => None,
         },
         "get_field" => literal(arguments(function)?.get(1)?).map(str::to_owned),
         _ => None,
     }
+}
+
+/// `ROW(t.*, 1)` as a call of `function`, ROW or RECORD, whose stars `planner::record` writes out; `None` for rows without.
+pub fn spread(function: &str, row: &Expr) -> Option<Expr> {
+    let star = |value: &Expr| match value {
+        Expr::QualifiedWildcard(table, _) => Some(FunctionArgExpr::QualifiedWildcard(table.clone())),
+        _ => None,
+    };
+    let values: Vec<FunctionArgExpr> = match without_parentheses(row) {
+        Expr::Tuple(values) => values
+            .iter()
+            .map(|value| star(value).unwrap_or_else(|| FunctionArgExpr::Expr(value.clone())))
+            .collect(),
+        Expr::Function(call) if call.over.is_none() && plain_name(call).as_deref() == Some("row") => {
+            let FunctionArguments::List(list) = &call.args else { return None };
+            let value = |argument: &FunctionArg| match argument {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => {
+                    Some(star(value).unwrap_or_else(|| FunctionArgExpr::Expr(value.clone())))
+                }
+                FunctionArg::Unnamed(value @ FunctionArgExpr::QualifiedWildcard(_)) => Some(value.clone()),
+                _ => None,
+            };
+            list.args.iter().map(value).collect::<Option<_>>()?
+        }
+        _ => return None,
+    };
+    if !values.iter().any(|value| matches!(value, FunctionArgExpr::QualifiedWildcard(_))) {
+        return None;
+    }
+    let value = |value| match value {
+        FunctionArgExpr::Expr(value) => FunctionArgExpr::Expr(written_out(value)),
+        star => star,
+    };
+    let mut call = function_call(function, Vec::new());
+    if let Expr::Function(ast::Function { args: FunctionArguments::List(list), .. }) = &mut call {
+        let named = values.into_iter().map(value).zip(1..);
+        let pairs =
+            named.flat_map(|(value, place)| [FunctionArgExpr::Expr(text(format!("f{place}"))), value]);
+        list.args = pairs.map(FunctionArg::Unnamed).collect();
+    }
+    Some(call)
 }
 
 /// The row of a table.
@@ -176,12 +236,15 @@ pub fn call_of_table(function: &str, table: ObjectName) -> Expr {
 
 /// The fields of a row of values, each behind its name: `'f1', a, 'f2', b`. Rows among them are written out too.
 pub fn numbered(values: Vec<Expr>) -> Vec<Expr> {
-    let value = |value| match value {
+    let named = values.into_iter().map(written_out).zip(1..);
+    named.flat_map(|(value, place)| [text(format!("f{place}")), value]).collect()
+}
+
+fn written_out(value: Expr) -> Expr {
+    match value {
         Expr::Tuple(values) => function_call(ROW, numbered(values)),
         value => value,
-    };
-    let named = values.into_iter().map(value).zip(1..);
-    named.flat_map(|(value, place)| [text(format!("f{place}")), value]).collect()
+    }
 }
 
 fn row(fields: impl Iterator<Item = (String, Expr)>) -> Expr {
@@ -190,6 +253,9 @@ fn row(fields: impl Iterator<Item = (String, Expr)>) -> Expr {
 
 /// Whether a row is NULL: each field of one that is written out, a question to any other.
 fn asked(row: &Expr, question: &str, each: impl Fn(Expr) -> Expr) -> Option<Expr> {
+    if let Some(row) = spread(ROW, row) {
+        return Some(function_call(question, vec![row]));
+    }
     if let Some(fields) = spellings::row_of(row) {
         let each = |field| each(Expr::Nested(Box::new(field)));
         return (!fields.is_empty()).then(|| spellings::all_of(fields, each));

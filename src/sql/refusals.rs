@@ -6,14 +6,14 @@ use std::sync::LazyLock;
 
 use datafusion::sql::sqlparser::ast::{
     self, BinaryOperator, DuplicateTreatment, Expr, Function, FunctionArguments, GroupByExpr, Join,
-    JoinConstraint, JoinOperator, Select,
+    JoinConstraint, JoinOperator, Select, WindowType,
 };
 
 use crate::error::{Error, Result, SqlState};
 use crate::functions::scalar_functions;
 use crate::sql::aggregates::{is_aggregate, is_aggregate_of_any};
 use crate::sql::frames::is_negative;
-use crate::sql::known::{Known, factors, qualifier};
+use crate::sql::known::{Known, factors, outputs, qualifier};
 use crate::sql::rewrite::{arguments, folded, plain_name};
 use crate::sql::set_functions::is_array_of_set;
 use crate::sql::spellings::row_of;
@@ -167,6 +167,17 @@ pub fn of_rows(expr: &Expr) -> Result<()> {
     }
 }
 
+/// 42601 for a subquery that is a value and has several columns.
+pub fn of_value(expr: &Expr) -> Result<()> {
+    let Expr::Subquery(query) = expr else { return Ok(()) };
+    match outputs(query) {
+        Some(columns) if columns.len() > 1 => {
+            Err(Error::new(SqlState::SYNTAX_ERROR, "subquery must return only one column"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Refuses a call.
 pub fn of_call(function: &Function) -> Result<()> {
     let name = plain_name(function).unwrap_or_default();
@@ -185,8 +196,14 @@ pub fn of_call(function: &Function) -> Result<()> {
             _ => {}
         }
     }
-    if function.over.is_none() {
-        return Ok(());
+    let Some(over) = &function.over else { return of_unknown(function) };
+    if let WindowType::WindowSpec(window) = over
+        && window.partition_by.iter().chain(window.order_by.iter().map(|key| &key.expr)).any(has_window)
+    {
+        return Err(window_in("window definitions"));
+    }
+    if arguments(function).is_some_and(|arguments| arguments.iter().any(has_window)) {
+        return Err(Error::new(SqlState("42P20"), "window function calls cannot be nested"));
     }
     if is_scalar(&name) && !is_aggregate_of_any(function) {
         let message =
@@ -225,6 +242,22 @@ pub fn of_array(expr: &Expr) -> Result<()> {
         Expr::Array(array) if array.elem.is_empty() => {
             Err(Error::new(SqlState("42P18"), "cannot determine type of empty array")
                 .hint("Explicitly cast to the desired type, for example ARRAY[]::integer[]."))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// 42725 for a sum of NULL, which is of no type.
+fn of_unknown(function: &Function) -> Result<()> {
+    let Some(name) = plain_name(function).filter(|name| matches!(name.as_str(), "sum" | "avg")) else {
+        return Ok(());
+    };
+    match arguments(function).as_deref() {
+        Some([Expr::Value(value)]) if value.value == ast::Value::Null => {
+            let error = Error::new(SqlState("42725"), format!("function {name}(unknown) is not unique"));
+            Err(error.hint(
+                "Could not choose a best candidate function. You might need to add explicit type casts.",
+            ))
         }
         _ => Ok(()),
     }

@@ -25,9 +25,9 @@ use crate::sql::trees::{computed, number, place, query_from, relation};
 use crate::sql::visit;
 use crate::sql::{
     aggregates, aliases, bracketed, constants, dimensions, domains, first_terms, framed, frames, group_keys,
-    group_names, hypothetical, item_names, membership, once, order_by, quantified, records, recursive_terms,
-    refusals, rows_from, same_names, sample, searches, set_functions, subscripts, system, system_columns,
-    ties, using, values, variadic, whole_rows, windows, with_order,
+    group_names, hypothetical, item_names, late_calls, membership, once, order_by, quantified, records,
+    recursive_terms, refusals, rows_from, same_names, sample, searches, set_functions, subscripts, system,
+    system_columns, ties, using, values, variadic, whole_rows, windows, with_order,
 };
 use crate::types::Type;
 
@@ -103,6 +103,7 @@ impl VisitorMut for Rewriter<'_> {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        with_order::rename_hiding(query, &self.hidden);
         let settled = bracketed::open(query)
             .and_then(|()| recursive_terms::check(query))
             .and_then(|()| searches::expand(query, &self.known, &self.hidden))
@@ -112,6 +113,7 @@ impl VisitorMut for Rewriter<'_> {
             return ControlFlow::Break(());
         }
         item_names::name_arms(&mut query.body);
+        item_names::name_ordered(query);
         using::order_by_merged(query);
         with_order::settle(query);
         spell_tables(&mut query.body);
@@ -143,6 +145,7 @@ impl VisitorMut for Rewriter<'_> {
             self.refused = Some(refused);
             return ControlFlow::Break(());
         }
+        late_calls::settle(query);
         if let Err(refused) = order_by::settle(query, &self.known, &self.hidden) {
             self.refused = Some(refused);
             return ControlFlow::Break(());
@@ -255,7 +258,7 @@ impl VisitorMut for Rewriter<'_> {
         {
             number_filter(condition, &mut self.filters);
         }
-        if let Err(refused) = refusals::of_rows(expr) {
+        if let Err(refused) = refusals::of_rows(expr).and_then(|()| refusals::of_value(expr)) {
             self.refused = Some(refused);
             return ControlFlow::Break(());
         }

@@ -19,11 +19,12 @@ use datafusion::sql::sqlparser::ast::{
 
 use crate::error::{Error, SqlState};
 use crate::functions::RECORD;
-use crate::functions::records::{IS_NOT_NULL, IS_NULL};
+use crate::functions::records::{IS_NOT_NULL, IS_NULL, ROW_OF};
 use crate::sql::known::{Known, factors, qualified, qualifier, quoted};
 use crate::sql::records;
-use crate::sql::rewrite::{folded, function_call, name_of as name_of_item, plain_name};
+use crate::sql::rewrite::{folded, function_call, name_of as name_of_item, plain_name, with_names};
 use crate::sql::spellings::all_of;
+use crate::sql::trees::text;
 use crate::sql::visit;
 
 /// Functions that make documents of rows.
@@ -48,6 +49,10 @@ pub fn of_values(expr: &mut Expr) {
         return;
     }
     for argument in arguments(function) {
+        if let Some(spread) = records::spread(RECORD, argument) {
+            *argument = spread;
+            continue;
+        }
         let values = match argument {
             Expr::Tuple(values) => values.clone(),
             Expr::Function(row) if plain_name(row).as_deref() == Some("row") => {
@@ -121,15 +126,16 @@ pub fn may_be_meant(error: &Error) -> bool {
 }
 
 /// Rewrites rows of tables; whether there were any.
-pub fn of_tables(query: &mut Query) -> bool {
-    let mut tables = Tables { names: Vec::new(), found: false };
+pub fn of_tables(query: &mut Query, known: Known) -> bool {
+    let mut tables = Tables { known, hidden: Vec::new(), names: Vec::new(), found: false };
     let _ = visit::walk_mut(query, &mut tables);
     tables.found
 }
 
 /// The same in a list over relations of these names, which keeps its names; `None` if there are no such rows.
 pub fn of_items(items: &[SelectItem], names: Vec<String>) -> Option<Vec<SelectItem>> {
-    let mut tables = Tables { names: vec![names], found: false };
+    let names = names.into_iter().map(|name| Relation { name, columns: None }).collect();
+    let mut tables = Tables { known: Known::default(), hidden: Vec::new(), names: vec![names], found: false };
     let written = items.iter().map(|item| {
         let (mut expr, alias) = match item {
             SelectItem::UnnamedExpr(expr) => (expr.clone(), quoted(&name_of_item(expr))),
@@ -143,17 +149,49 @@ pub fn of_items(items: &[SelectItem], names: Vec<String>) -> Option<Vec<SelectIt
     tables.found.then_some(written)
 }
 
-struct Tables {
+struct Tables<'a> {
+    known: Known<'a>,
+    /// The names of WITH.
+    hidden: Vec<String>,
     /// What FROM names, of the queries around.
-    names: Vec<Vec<String>>,
+    names: Vec<Vec<Relation>>,
     found: bool,
 }
 
-impl VisitorMut for Tables {
+struct Relation {
+    name: String,
+    /// Its columns behind their names, where they are known: `'a', t.a, 'b', t.b`.
+    columns: Option<Vec<Expr>>,
+}
+
+impl VisitorMut for Tables<'_> {
     type Break = ();
 
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        self.hidden.extend(with_names(query));
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        let count = with_names(query).count();
+        self.hidden.truncate(self.hidden.len().saturating_sub(count));
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_select(&mut self, select: &mut ast::Select) -> ControlFlow<()> {
-        self.names.push(factors(&select.from).into_iter().filter_map(name_of).collect());
+        let relation = |factor: &TableFactor| {
+            let (name, relation) = (name_of(factor)?, qualifier(factor)?);
+            let columns = self.known.columns_of(factor, &self.hidden).map(|columns| columns.names);
+            let columns = columns.map(|columns| {
+                columns
+                    .iter()
+                    .flat_map(|column| [text(column), qualified(&relation, &quoted(column))])
+                    .collect()
+            });
+            Some(Relation { name, columns })
+        };
+        let relations = factors(&select.from).into_iter().filter_map(relation).collect();
+        self.names.push(relations);
         ControlFlow::Continue(())
     }
 
@@ -175,22 +213,31 @@ impl VisitorMut for Tables {
         let FunctionArguments::List(list) = &mut function.args else { return ControlFlow::Continue(()) };
         for argument in &mut list.args {
             let FunctionArg::Unnamed(argument) = argument else { continue };
-            let table = match argument {
-                FunctionArgExpr::Expr(Expr::Identifier(name)) if self.is_table(name) => {
-                    ObjectName::from(name.clone())
-                }
-                _ => continue,
-            };
-            *argument = FunctionArgExpr::Expr(records::call_of_table(RECORD, table));
+            let FunctionArgExpr::Expr(Expr::Identifier(name)) = argument else { continue };
+            let Some(row) = self.row_of(name, RECORD) else { continue };
+            *argument = FunctionArgExpr::Expr(row);
             self.found = true;
         }
         ControlFlow::Continue(())
     }
 }
 
-impl Tables {
+impl Tables<'_> {
     fn is_table(&self, name: &Ident) -> bool {
-        self.names.last().is_some_and(|names| names.contains(&folded(name)))
+        let name = folded(name);
+        self.names.iter().flatten().any(|relation| relation.name == name)
+    }
+
+    /// The row of a relation, by this function. Of one of a query around the columns are written out, as the planner looks
+    /// for those of a star in the innermost query.
+    fn row_of(&self, name: &Ident, function: &str) -> Option<Expr> {
+        let called = folded(name);
+        let mut scopes = self.names.iter().rev();
+        if scopes.next()?.iter().any(|relation| relation.name == called) {
+            return Some(records::call_of_table(function, ObjectName::from(name.clone())));
+        }
+        let relation = scopes.flatten().find(|relation| relation.name == called)?;
+        Some(function_call(function, relation.columns.clone()?))
     }
 
     /// `t.items[1]` is of a column, not of a row.
@@ -208,9 +255,7 @@ impl Tables {
     /// A table's name is its row.
     fn row(&self, expr: &Expr) -> Option<Expr> {
         let of = |expr: &Expr| match expr {
-            Expr::Identifier(name) if self.is_table(name) => {
-                Some(records::row_of(ObjectName::from(name.clone())))
-            }
+            Expr::Identifier(name) => self.row_of(name, ROW_OF),
             _ => None,
         };
         match expr {

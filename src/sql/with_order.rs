@@ -38,6 +38,39 @@ pub fn settle(query: &mut Query) {
     }
 }
 
+/// Gives the queries of WITH whose names hide those of queries around, `hidden`, names of their own, as the planner knows one
+/// of a name.
+pub fn rename_hiding(query: &mut Query, hidden: &[String]) {
+    let Some(mut with) = query.with.take() else { return };
+    let mut renamer = Renamer { known: Vec::new(), hidden: Vec::new() };
+    for cte in &mut with.cte_tables {
+        let old = fold(&cte.alias.name);
+        let hides = hidden.contains(&old);
+        let places = hidden.len()..;
+        let new = places.map(|place| format!("{old} of {place}")).find(|name| !hidden.contains(name));
+        let known = (old.clone(), Ident::with_quote('"', new.unwrap_or(old)));
+        if hides && with.recursive {
+            renamer.known.push(known.clone());
+        }
+        if !renamer.known.is_empty() {
+            let _ = visit::walk_mut(&mut cte.query, &mut renamer);
+        }
+        if hides {
+            cte.alias.name = known.1.clone();
+        } else {
+            // It hides one that was renamed.
+            renamer.known.retain(|(renamed, _)| *renamed != known.0);
+        }
+        if hides && !with.recursive {
+            renamer.known.push(known);
+        }
+    }
+    if !renamer.known.is_empty() {
+        let _ = visit::walk_mut(query, &mut renamer);
+    }
+    query.with = Some(with);
+}
+
 /// The queries of the WITH of a query that may be recursive, under names that nobody else has.
 fn taken_out(cte: &mut Cte) -> Vec<Cte> {
     let name = fold(&cte.alias.name);
@@ -82,12 +115,32 @@ impl Renamer {
     pub fn of(known: Vec<(String, Ident)>) -> Renamer {
         Renamer { known, hidden: Vec::new() }
     }
+
+    /// A query of WITH that is not recursive reads by its own name, and by those that follow, what stands outside.
+    fn rename_before_hidden(&self, query: &mut Query) {
+        let Some(with) = query.with.as_mut().filter(|with| !with.recursive) else { return };
+        let mut known = self.known.clone();
+        known.retain(|(old, _)| !self.hidden.iter().any(|names| names.contains(old)));
+        let names: Vec<String> = with.cte_tables.iter().map(|cte| fold(&cte.alias.name)).collect();
+        if !known.iter().any(|(old, _)| names.contains(old)) {
+            return;
+        }
+        for cte in &mut with.cte_tables {
+            if known.is_empty() {
+                return;
+            }
+            let _ = visit::walk_mut(cte.query.as_mut(), &mut Renamer::of(known.clone()));
+            let name = fold(&cte.alias.name);
+            known.retain(|(old, _)| *old != name);
+        }
+    }
 }
 
 impl VisitorMut for Renamer {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        self.rename_before_hidden(query);
         let own = query.with.iter().flat_map(|with| &with.cte_tables);
         self.hidden.push(own.map(|cte| fold(&cte.alias.name)).collect());
         ControlFlow::Continue(())

@@ -270,6 +270,11 @@ pub(super) fn definition(
             IndexSubject::Expression(expression) => {
                 let sql = kept_expression(expression);
                 let ty = check_kept(table, &sql, None, Place::Index, context)?;
+                if let Type::Record(_) = ty {
+                    let name = column_name(&column.subject);
+                    let message = format!("column \"{name}\" has pseudo-type record");
+                    return Err(Error::new(SqlState("42P16"), message));
+                }
                 let generated = Generated { sql, guard: index.guard() };
                 hidden_column(table, &column_name(&column.subject), generated, ty)
             }

@@ -134,6 +134,17 @@ fn check_arbiter(index: &Index, table: &Table) -> Result<()> {
     Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message))
 }
 
+/// What is in the collation of its type; no index is in any other.
+fn without_collation(expr: &Expr) -> Result<&Expr> {
+    match expr {
+        Expr::Collate { expr, collation } => match object_name(collation).name.as_str() {
+            "default" => without_collation(expr),
+            _ => Err(no_arbiter()),
+        },
+        expr => Ok(expr),
+    }
+}
+
 /// The unique indexes on exactly these columns and expressions: one of all rows, or partial ones whose WHERE the target's
 /// makes sure of.
 fn candidates(
@@ -143,11 +154,15 @@ fn candidates(
     params: &mut ParamTypes,
 ) -> Result<Vec<Candidate>> {
     let mut wanted = Vec::with_capacity(target.subjects.len());
+    let mut patterns = Vec::new();
     for subject in &target.subjects {
-        wanted.push(kept_expression(subject));
-        if let Expr::Identifier(name) = subject {
+        let expr = without_collation(&subject.expr)?;
+        wanted.push(kept_expression(expr));
+        if let Expr::Identifier(name) = expr {
             column_position(table, &fold(name))?;
         }
+        // What is equal is the same to both classes of a type, but PostgreSQL asks for the index's own.
+        patterns.extend(subject.opclass.as_ref().filter(|class| class.ends_with("_pattern_ops")));
     }
     wanted.sort_unstable();
     wanted.dedup();
@@ -157,7 +172,8 @@ fn candidates(
         let subjects = index.columns.iter().filter_map(|number| table.position(*number));
         let mut subjects: Vec<String> = subjects.map(|position| subject_at(table, position)).collect();
         subjects.sort_unstable();
-        if subjects != wanted {
+        let is_of_class = |class: &&String| index.opclasses.contains(*class);
+        if subjects != wanted || !patterns.iter().all(is_of_class) {
             continue;
         }
         match &index.predicate {

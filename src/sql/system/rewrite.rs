@@ -42,7 +42,7 @@ mod arrays;
 
 use arrays::array_of;
 pub use shown::shown;
-use shown::{items, keep_name, show_names, unnamed};
+use shown::{items, keep_name, show_arguments, show_names, unnamed};
 
 use crate::sql::known::Known;
 use crate::sql::rewrite::{arguments, name_of};
@@ -55,7 +55,7 @@ use crate::sql::visit;
 pub fn query(query: &mut Query, known: Known) {
     let before: Vec<Option<String>> = items(&mut query.body).iter().map(unnamed).collect();
     show_names(&mut query.body);
-    let _ = visit::walk_mut(query, &mut Rewriter { known });
+    let _ = visit::walk_mut(query, &mut Rewriter { known, names: Vec::new() });
     for (item, name) in items(&mut query.body).iter_mut().zip(before) {
         keep_name(item, name);
     }
@@ -63,7 +63,7 @@ pub fn query(query: &mut Query, known: Known) {
 
 /// Rewrites an expression outside a query, such as a column's default.
 pub fn expression(expr: &mut Expr) {
-    let _ = visit::walk_mut(expr, &mut Rewriter { known: Known::default() });
+    let _ = visit::walk_mut(expr, &mut Rewriter { known: Known::default(), names: Vec::new() });
 }
 
 /// Types whose values are oids that show as names.
@@ -140,12 +140,15 @@ fn vector_printer(column: &str) -> &'static str {
 
 struct Rewriter<'a> {
     known: Known<'a>,
+    /// What the items of the selects around were called.
+    names: Vec<Vec<Option<String>>>,
 }
 
 impl VisitorMut for Rewriter<'_> {
     type Break = ();
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        self.names.push(select.projection.iter().map(unnamed).collect());
         tables::name(select, self.known);
         tables::expand_arrays(select);
         if joins_nothing(select) {
@@ -155,6 +158,14 @@ impl VisitorMut for Rewriter<'_> {
             if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
                 let _ = visit::walk_mut(expr, &mut CountExists);
             }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        let names = self.names.pop().unwrap_or_default();
+        if names.len() == select.projection.len() {
+            select.projection.iter_mut().zip(names).for_each(|(item, name)| keep_name(item, name));
         }
         ControlFlow::Continue(())
     }
@@ -216,7 +227,10 @@ impl VisitorMut for Rewriter<'_> {
                     *expr = part;
                 }
             }
-            Expr::Function(_) => rewrite_function(expr),
+            Expr::Function(function) => {
+                show_arguments(function);
+                rewrite_function(expr);
+            }
             Expr::Subquery(query) if yields_nothing(query) => *expr = Expr::value(Value::Null),
             Expr::Subquery(query) if is_system(query) || base_type(query).is_some() => {
                 if let Some(first) = base_type(query) {

@@ -267,6 +267,19 @@ fn known_plan_error(text: &str) -> Option<Error> {
         let message = format!("ORDER BY position {position} is not in select list");
         return Some(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message));
     }
+    if let Some(position) = quoted("Cannot find column with position ", ' ') {
+        let message = format!("GROUP BY position {position} is not in select list");
+        return Some(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message));
+    }
+    if text.starts_with("Too many columns! The subquery should only return one column") {
+        return Some(Error::new(SqlState::SYNTAX_ERROR, "subquery has too many columns"));
+    }
+    if text.starts_with("WITH query name ") {
+        return Some(Error::new(SqlState::DUPLICATE_ALIAS, text));
+    }
+    if text.starts_with("GROUPS requires an ORDER BY clause") {
+        return Some(Error::new(SqlState("42P20"), "GROUPS mode requires an ORDER BY clause"));
+    }
     if text.contains("queries have different number of columns") {
         let operation = text.split(' ').next()?;
         let message = format!("each {operation} query must have the same number of columns");

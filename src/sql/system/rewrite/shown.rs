@@ -52,10 +52,9 @@ fn names_shown(body: &SetExpr) -> Vec<usize> {
     match body {
         SetExpr::Select(select) => {
             let is_name = |item: &SelectItem| match item {
-                SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => match expr {
-                    Expr::Cast { data_type, .. } => Reg::of(data_type).is_some(),
-                    expr => is_vector(expr),
-                },
+                SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
+                    as_name(expr).is_some() || is_vector(expr)
+                }
                 _ => false,
             };
             let items = select.projection.iter().enumerate();
@@ -77,9 +76,94 @@ fn show_name(item: &mut SelectItem) {
         *expr = call(Reg::Class.printer(), vec![expr.clone()]);
         return;
     }
-    let Expr::Cast { expr: inner, data_type, .. } = expr else { return };
-    if let Some(reg) = Reg::of(data_type) {
-        *expr = call(reg.printer(), vec![inner.as_ref().clone()]);
+    if let Some(name) = as_name(expr) {
+        *expr = name;
+    }
+}
+
+/// What an expression that is a name's oid shows: a cast, also where CASE, COALESCE, an array or a subquery hands it on.
+fn as_name(expr: &Expr) -> Option<Expr> {
+    let mut shown = expr.clone();
+    match &mut shown {
+        Expr::Cast { expr: inner, data_type, .. } => {
+            return Reg::of(data_type).map(|reg| call(reg.printer(), vec![inner.as_ref().clone()]));
+        }
+        Expr::Nested(inner) => **inner = as_name(inner)?,
+        Expr::Case { conditions, else_result, .. } => {
+            let results = conditions.iter_mut().map(|when| &mut when.result);
+            all_as_names(results.chain(else_result.iter_mut().map(|result| &mut **result)))?;
+        }
+        Expr::Array(array) => all_as_names(array.elem.iter_mut())?,
+        Expr::Function(function)
+            if matches!(unqualified(&function.name).as_deref(), Some("coalesce" | "array_agg")) =>
+        {
+            all_as_names(values_of(function))?;
+        }
+        Expr::Subquery(query) => match query.body.as_mut() {
+            SetExpr::Select(select) => match select.projection.as_mut_slice() {
+                [SelectItem::UnnamedExpr(item) | SelectItem::ExprWithAlias { expr: item, .. }] => {
+                    all_as_names(std::iter::once(item))?;
+                }
+                _ => return None,
+            },
+            _ => return None,
+        },
+        _ => return None,
+    }
+    Some(shown)
+}
+
+/// Changes each, where all are such oids or NULL and one is no NULL.
+fn all_as_names<'e>(exprs: impl Iterator<Item = &'e mut Expr>) -> Option<()> {
+    let is_null = |expr: &Expr| matches!(expr, Expr::Value(value) if value.value == Value::Null);
+    let mut found = None;
+    for expr in exprs.filter(|expr| !is_null(expr)) {
+        *expr = as_name(expr)?;
+        found = Some(());
+    }
+    found
+}
+
+fn values_of(function: &mut Function) -> impl Iterator<Item = &mut Expr> {
+    let arguments = match &mut function.args {
+        FunctionArguments::List(list) => list.args.as_mut_slice(),
+        _ => &mut [],
+    };
+    arguments.iter_mut().filter_map(|argument| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
+        _ => None,
+    })
+}
+
+/// Functions to which a value is its text.
+const OF_TEXTS: &[&str] = &[
+    "concat",
+    "concat_ws",
+    "format",
+    "quote_literal",
+    "quote_nullable",
+    "quote_ident",
+    "to_json",
+    "to_jsonb",
+    "json_build_array",
+    "json_build_object",
+    "jsonb_build_array",
+    "jsonb_build_object",
+    "json_agg",
+    "jsonb_agg",
+    "array_to_string",
+];
+
+/// Oids that are arguments of such functions.
+pub fn show_arguments(function: &mut Function) {
+    let name = unqualified(&function.name);
+    if !name.is_some_and(|name| OF_TEXTS.contains(&name.as_str())) {
+        return;
+    }
+    for argument in values_of(function) {
+        if let Some(name) = as_name(argument) {
+            *argument = name;
+        }
     }
 }
 
