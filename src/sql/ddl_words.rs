@@ -16,6 +16,7 @@ use crate::sql::sequence_words::{
     at_identity_options, converted_options, identity_options, qualified_column, sequence_options,
 };
 use crate::sql::statement::*;
+use crate::sql::trees::query_of;
 use crate::sql::type_names;
 use crate::sql::visit;
 use crate::sql::words::{Parsed, Words, fold, object_name, placed_name};
@@ -209,7 +210,7 @@ fn create_table(w: &mut Words) -> Parsed<Ast> {
         let columns = if named { w.parenthesised(Words::identifier)? } else { Vec::new() };
         w.expect("AS")?;
         let executed = if w.at("EXECUTE") { Some(utility::execute(w)?) } else { None };
-        let query = if executed.is_some() { dialect::parse_query("SELECT")? } else { w.query()? };
+        let query = if executed.is_some() { Box::new(query_of(Vec::new())) } else { w.query()? };
         let with_data = !w.accept("WITH NO DATA");
         w.accept("WITH DATA");
         let persistence = w.persistence;

@@ -34,12 +34,17 @@ use crate::sql::storage_parameters;
 use crate::sql::system_columns;
 use crate::types::Value;
 
+/// Which every ALTER does, whatever it calls what has the columns.
+fn renames_columns(alter: &AlterTable) -> bool {
+    alter.actions.iter().all(|action| matches!(action, AlterAction::RenameColumn { .. }))
+}
+
 impl Session {
     pub(super) async fn alter_table(&mut self, alter: &AlterTable) -> Result<Response> {
         refuse_more_than_partition(alter)?;
         let catalog = self.shared.current_catalog();
         let table = match self.shared.relation(&catalog, &alter.name) {
-            Some(found) if !is_kind(alter.kind, &found) => {
+            Some(found) if !renames_columns(alter) && !is_kind(alter.kind, &found) => {
                 let message = format!("\"{}\" is not a {}", alter.name.name, alter.kind.noun());
                 return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
             }

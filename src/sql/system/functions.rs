@@ -32,7 +32,7 @@ use crate::sql::system::{
 use crate::types::arrow::errors::from_datafusion;
 use crate::types::arrow::{array, only_cell, type_of_data_type, value_at};
 use crate::types::dimensions::{extent, shape};
-use crate::types::{NetworkType, Type, Value, text};
+use crate::types::{NetworkType, Type, Value, cast, text};
 
 /// What a function does with the arguments of one row.
 type Call = fn(&Execution, &[Value]) -> Result<Value>;
@@ -95,10 +95,7 @@ fn named() -> Vec<Arc<ScalarUDF>> {
             OWNER_OID => Value::from(OWNER),
             other => Value::from(format!("unknown (OID={other})")),
         });
-        strict "pg_table_is_visible" Type::Bool => |execution, args| {
-            let found = names::relation_name(&execution.session.catalog(), oid(&args[0])?);
-            Ok(Value::from(found.map(|(schema, name)| names::is_visible(execution, &schema, &name))))
-        };
+        strict "pg_table_is_visible" Type::Bool => |execution, args| Ok(Value::from(names::is_relation_visible(execution, oid(&args[0])?)));
         lenient "current_schemas" Type::Array(Box::new(Type::Name)) => |execution, args| {
             let implicit = matches!(args.first(), Some(Value::Bool(true)));
             let path = if implicit { names::search_path(execution) } else { names::named_path(execution) };
@@ -131,9 +128,7 @@ fn named() -> Vec<Arc<ScalarUDF>> {
             Ok(Value::from(execution.session.setting("client_encoding").unwrap_or_default()))
         };
         lenient "getdatabaseencoding" Type::Name => |_, _| Ok(Value::from("UTF8"));
-        lenient "pg_typeof" Type::Text => |_, args| {
-            Ok(Value::from(crate::types::cast::type_of(&args[0]).to_string()))
-        };
+        lenient "pg_typeof" Type::Text => |_, args| Ok(Value::from(cast::type_of(&args[0]).to_string()));
     }
 }
 
@@ -313,8 +308,7 @@ fn always() -> Vec<Arc<ScalarUDF>> {
                 return Ok(Value::from(execution.session.search_path().contains(&domain.schema)));
             }
             if let Some(relation) = relation_of_row_type(oid) {
-                let named = names::relation_name(&catalog, relation);
-                return Ok(Value::from(named.map(|(schema, name)| names::is_visible(execution, &schema, &name))));
+                return Ok(Value::from(names::is_relation_visible(execution, relation)));
             }
             let found = catalog.type_by_oid(oid);
             let item = found.map(|ty| if let Type::Array(item) = ty { *item } else { ty });

@@ -302,6 +302,12 @@ const PSEUDO_TYPES: &[(Oid, &str)] = &[
     (3838, "event_trigger"),
 ];
 
+/// Whether a relation is found by its bare name; `None` where there is none of the oid.
+pub fn is_relation_visible(execution: &Execution, relation: Oid) -> Option<bool> {
+    let (schema, name) = relation_name(&execution.session.catalog(), relation)?;
+    Some(is_visible(execution, &schema, &name))
+}
+
 /// The name of one of them.
 pub fn pseudo_type(oid: Oid) -> Option<&'static str> {
     PSEUDO_TYPES.iter().find(|(known, _)| *known == oid).map(|(_, name)| *name)
