@@ -9,7 +9,6 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 use crate::catalog::Deferral;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ddl::extension::CreateExtension;
-use crate::sql::dialect;
 use crate::sql::foreign_key_words::{deferral, deferral_words, foreign_key};
 use crate::sql::rewrite::{arguments, plain_name};
 use crate::sql::sequence_words::{
