@@ -6,7 +6,7 @@
 //! ```
 //!
 //! So does PostgreSQL compute what is volatile in a list above the sort; the planner computes a list below it. What reads
-//! columns is left where it is.
+//! columns is left where it is, and so are lists with parameters.
 
 use std::ops::ControlFlow;
 
@@ -16,6 +16,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::sql::aggregates::has_aggregate;
+use crate::sql::arguments;
 use crate::sql::group_names::canonical;
 use crate::sql::known::quoted;
 use crate::sql::rewrite::{folded, has_subquery, name_of, plain_name};
@@ -31,6 +32,7 @@ const NAMES: &[&str] = &["nextval", "setval"];
 
 /// Puts the calls of a sorted list above its rows.
 pub fn settle(query: &mut Query) {
+    let has_parameter = arguments::has_parameters(query);
     let SetExpr::Select(select) = query.body.as_mut() else { return };
     let Some(OrderByKind::Expressions(keys)) = query.order_by.as_mut().map(|order| &mut order.kind) else {
         return;
@@ -38,6 +40,10 @@ pub fn settle(query: &mut Query) {
     let is_late: Vec<bool> =
         select.projection.iter().map(|item| computed(item).is_some_and(is_late)).collect();
     if !is_late.contains(&true) || !query.locks.is_empty() || !is_plain(select) {
+        return;
+    }
+    // In a query below, a parameter would not be seen as what it is assigned to.
+    if has_parameter {
         return;
     }
     let wildcards = select.projection.iter().filter(|item| computed(item).is_none()).count();

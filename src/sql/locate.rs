@@ -53,7 +53,7 @@ static VECTORS: [(&str, Type); 3] =
 fn of_vector(message: &str) -> Option<Wanted> {
     if let Some(rest) = message.strip_prefix("dimensions for type ") {
         let name = rest.split(' ').next()?;
-        return VECTORS.iter().find(|(known, _)| *known == name).map(|(known, _)| Wanted::Modified(*known));
+        return VECTORS.iter().find(|(known, _)| *known == name).map(|(known, _)| Wanted::Modified(known));
     }
     let names = |(name, _): &&(&str, Type)| message.split([' ', ':']).any(|word| word == *name);
     let (_, ty) = VECTORS.iter().find(names)?;

@@ -229,14 +229,16 @@ impl Tables<'_> {
     }
 
     /// The row of a relation, by this function. Of one of a query around the columns are written out, as the planner looks
-    /// for those of a star in the innermost query.
+    /// for those of a star in the innermost query; and only where that has no FROM, whose columns may have the name.
     fn row_of(&self, name: &Ident, function: &str) -> Option<Expr> {
         let called = folded(name);
         let mut scopes = self.names.iter().rev();
-        if scopes.next()?.iter().any(|relation| relation.name == called) {
+        let innermost = scopes.next()?;
+        if innermost.iter().any(|relation| relation.name == called) {
             return Some(records::call_of_table(function, ObjectName::from(name.clone())));
         }
-        let relation = scopes.flatten().find(|relation| relation.name == called)?;
+        let around = scopes.find(|scope| !scope.is_empty()).filter(|_| innermost.is_empty())?;
+        let relation = around.iter().find(|relation| relation.name == called)?;
         Some(function_call(function, relation.columns.clone()?))
     }
 

@@ -605,7 +605,10 @@ impl Session {
             }
         }
         if let Some(materialized) = &mut altered.materialized {
-            materialized.query = self.with_column_named(&materialized.query, position, to)?;
+            // Its rows have the name; the query is shown with it where it can have it.
+            if let Ok(named) = self.with_column_named(&materialized.query, position, to) {
+                materialized.query = named;
+            }
         }
         edits.push(Edit::Put(Object::Table(altered)));
         self.edit(edits).await

@@ -1,18 +1,17 @@
 //! ALTER VIEW, and ALTER TABLE of a view, which is the same.
 
-use datafusion::sql::sqlparser::ast::{Expr, Ident, OrderByKind, Query, Select, SelectItem, SetExpr};
+use datafusion::sql::sqlparser::ast::{GroupByExpr, Ident, SelectItem, SetExpr};
 
 use crate::catalog::{Column, DefaultExpr, Edit, Object, StoredQuery, View};
 use crate::error::{Error, Result, SqlState};
+use crate::sql::ddl_words::is_null_of;
 use crate::sql::dialect::{parse_expression, parse_query};
 use crate::sql::dml::defaults::DefaultValue;
 use crate::sql::response::Response;
-use crate::sql::rewrite::name_of;
 use crate::sql::session::{Session, done};
 use crate::sql::statement::{AlterAction, AlterTable};
 use crate::sql::storage_parameters;
 use crate::sql::system::quote_ident;
-use crate::sql::words::fold;
 
 impl Session {
     pub(super) async fn alter_view(&mut self, view: &View, alter: &AlterTable) -> Result<Response> {
@@ -62,6 +61,10 @@ impl Session {
         let number = position as u16 + 1; // A table has 1,600 columns at most, and so has a view.
         view.defaults.retain(|(known, _)| *known != number);
         let Some(sql) = default else { return Ok(()) };
+        // NULL is no default, as in a table: the table's own is one.
+        if is_null_of(&parse_expression(sql)?, &view.columns[position].ty) {
+            return Ok(());
+        }
         let catalog = self.shared.current_catalog();
         let schemas = self.shared.schemas(&catalog);
         let environment = self.shared.environment();
@@ -73,7 +76,8 @@ impl Session {
         Ok(())
     }
 
-    /// A stored query whose column at a position has another name: what it is shown and dumped as.
+    /// A stored query whose column at a position has another name: what it is shown and dumped as. 0A000 where that is not
+    /// certain to be the same query.
     pub(super) fn with_column_named(
         &self,
         query: &StoredQuery,
@@ -82,48 +86,28 @@ impl Session {
     ) -> Result<StoredQuery> {
         let refused = || Error::unsupported("renaming a column of a view over this form of query");
         let mut parsed = parse_query(&query.sql)?;
-        let Some(select) = first_select(&mut parsed.body) else { return Err(refused()) };
-        let old = match select.projection.get_mut(position) {
-            Some(item @ (SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. })) => {
-                let (expr, old) = match item {
-                    SelectItem::ExprWithAlias { expr, alias } => (expr.clone(), fold(alias)),
-                    SelectItem::UnnamedExpr(expr) => (expr.clone(), name_of(expr)),
-                    _ => return Err(refused()),
-                };
-                let alias = if quote_ident(to) == to { Ident::new(to) } else { Ident::with_quote('"', to) };
-                *item = SelectItem::ExprWithAlias { expr, alias };
-                old
-            }
-            _ => return Err(refused()),
+        // Where columns are sorted, grouped or told apart by names, another name may mean another column.
+        let is_sorted = parsed.order_by.is_some();
+        let SetExpr::Select(select) = parsed.body.as_mut() else { return Err(refused()) };
+        let is_grouped = !matches!(&select.group_by, GroupByExpr::Expressions(keys, _) if keys.is_empty());
+        if is_sorted || is_grouped || select.distinct.is_some() {
+            return Err(refused());
+        }
+        let Some(item @ (SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. })) =
+            select.projection.get_mut(position)
+        else {
+            return Err(refused());
         };
-        order_by_place(&mut parsed, &old, position)?;
+        let (SelectItem::ExprWithAlias { expr, .. } | SelectItem::UnnamedExpr(expr)) = item.clone() else {
+            return Err(refused());
+        };
+        let alias = if quote_ident(to) == to { Ident::new(to) } else { Ident::with_quote('"', to) };
+        *item = SelectItem::ExprWithAlias { expr, alias };
         let catalog = self.shared.current_catalog();
         let sql = parsed.to_string();
         self.stored_query(&catalog, &parsed)?;
         Ok(StoredQuery { sql, uses: query.uses.clone() })
     }
-}
-
-/// The select that names the columns of a query.
-fn first_select(body: &mut SetExpr) -> Option<&mut Select> {
-    match body {
-        SetExpr::Select(select) => Some(select.as_mut()),
-        SetExpr::SetOperation { left, .. } => first_select(left),
-        SetExpr::Query(query) => first_select(&mut query.body),
-        _ => None,
-    }
-}
-
-/// ORDER BY of a column that was called so goes by its place.
-fn order_by_place(query: &mut Query, old: &str, position: usize) -> Result<()> {
-    let Some(order) = &mut query.order_by else { return Ok(()) };
-    let OrderByKind::Expressions(keys) = &mut order.kind else { return Ok(()) };
-    for key in keys {
-        if matches!(&key.expr, Expr::Identifier(name) if fold(name) == old) {
-            key.expr = parse_expression(&(position + 1).to_string())?;
-        }
-    }
-    Ok(())
 }
 
 /// 42809 for what ALTER TABLE does to tables alone.

@@ -30,6 +30,10 @@ impl Session {
             return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
         };
         check_index(&found, table)?;
+        if primary && found.nulls_equal {
+            let message = "primary keys cannot use NULLS NOT DISTINCT indexes";
+            return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message));
+        }
         if primary && table.primary_key().is_some() {
             let message = format!("multiple primary keys for table \"{}\" are not allowed", table.name);
             return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message));

@@ -145,6 +145,11 @@ impl Session {
             };
             match action {
                 AlterAction::OwnerTo(owner) => self.check_owner(owner)?,
+                // How PostgreSQL keeps rows is one for all partitions: the table's, which their columns show.
+                AlterAction::ColumnHint { .. }
+                | AlterAction::ClusterOn(_)
+                | AlterAction::ReplicaIdentity(_)
+                | AlterAction::Logged(_) => {}
                 AlterAction::SetDefault { column, default } => {
                     self.set_part_default(parent, part, column, default.as_deref()).await?;
                 }

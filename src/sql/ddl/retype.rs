@@ -120,7 +120,7 @@ impl Session {
             let column = &mut altered.columns[position];
             column.ty = ty.clone();
             column.domain = *domain;
-            column.hints.storage = None;
+            (column.hints.storage, column.hints.compression) = (None, None);
             changed.push(position);
             rewritten |= using.is_some() || domain.is_some() || !(same_bytes(&old.ty, ty) || old.ty == *ty);
         }

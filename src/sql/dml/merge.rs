@@ -379,9 +379,21 @@ impl Names<'_> {
             return Err(Error::new(SqlState::UNDEFINED_TABLE, message).detail(detail));
         }
         let mut expr = expr.clone();
-        // Names of a join's columns are told apart by whoever wrote them.
-        if has_subquery(&expr) || relation == SOURCE_ROW {
+        if has_subquery(&expr) {
             return Ok(expr);
+        }
+        // Names of a join's columns are told apart by whoever wrote them.
+        if relation == SOURCE_ROW {
+            let is_of_target = |part: &Expr| match part {
+                Expr::Identifier(name) if self.table.column(&fold(name)).is_some() => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            };
+            return match visit::own_expressions(&expr, is_of_target) {
+                ControlFlow::Continue(()) => Ok(expr),
+                ControlFlow::Break(()) => Err(Error::unsupported(
+                    "in MERGE from a join, a name alone that is also a column of the target",
+                )),
+            };
         }
         let _ = visit::expressions_mut(&mut expr, |part| {
             if let Expr::Identifier(name) = part
