@@ -222,6 +222,16 @@ impl VisitorMut for Tables<'_> {
     }
 }
 
+/// Whether one of some columns has a name.
+fn has_name(columns: &[Expr], name: &str) -> bool {
+    columns.iter().any(|column| match column {
+        Expr::Identifier(column) => folded(column) == name,
+        Expr::CompoundIdentifier(names) => names.last().is_some_and(|column| folded(column) == name),
+        // Its name as a text.
+        _ => false,
+    })
+}
+
 impl Tables<'_> {
     fn is_table(&self, name: &Ident) -> bool {
         let name = folded(name);
@@ -229,17 +239,25 @@ impl Tables<'_> {
     }
 
     /// The row of a relation, by this function. Of one of a query around the columns are written out, as the planner looks
-    /// for those of a star in the innermost query; and only where that has no FROM, whose columns may have the name.
+    /// for those of a star in the innermost query; and only where no column nearer has the name.
     fn row_of(&self, name: &Ident, function: &str) -> Option<Expr> {
         let called = folded(name);
-        let mut scopes = self.names.iter().rev();
-        let innermost = scopes.next()?;
-        if innermost.iter().any(|relation| relation.name == called) {
-            return Some(records::call_of_table(function, ObjectName::from(name.clone())));
+        for (distance, scope) in self.names.iter().rev().enumerate() {
+            if let Some(relation) = scope.iter().find(|relation| relation.name == called) {
+                return match distance {
+                    0 => Some(records::call_of_table(function, ObjectName::from(name.clone()))),
+                    _ => Some(function_call(function, relation.columns.clone()?)),
+                };
+            }
+            // What is not known may be called so.
+            if !scope
+                .iter()
+                .all(|relation| relation.columns.as_ref().is_some_and(|all| !has_name(all, &called)))
+            {
+                return None;
+            }
         }
-        let around = scopes.find(|scope| !scope.is_empty()).filter(|_| innermost.is_empty())?;
-        let relation = around.iter().find(|relation| relation.name == called)?;
-        Some(function_call(function, relation.columns.clone()?))
+        None
     }
 
     /// `t.items[1]` is of a column, not of a row.
