@@ -56,7 +56,7 @@ fn strong_name(expr: &Expr) -> Option<String> {
             });
             return field.or_else(|| strong_name(root));
         }
-        Expr::Exists { .. } => "exists".to_owned(),
+        Expr::Exists { negated: false, .. } => "exists".to_owned(),
         Expr::Array(_) => "array".to_owned(),
         Expr::Tuple(_) => "row".to_owned(),
         Expr::Extract { .. } => "extract".to_owned(),

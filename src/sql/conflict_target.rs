@@ -10,7 +10,7 @@
 use datafusion::sql::sqlparser::ast::{Expr, Ident};
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 
-use crate::error::Result;
+use crate::error::{Error, Result, SqlState};
 use crate::sql::dialect;
 use crate::sql::source::Source;
 use crate::sql::words::{Fault, Parsed, Words, is_word};
@@ -120,6 +120,10 @@ fn read(words: &mut Words) -> Parsed<Target> {
 
 fn subject(words: &mut Words) -> Parsed<Subject> {
     let expr = words.expression()?;
+    if words.accept("ASC") || words.accept("DESC") {
+        let message = "ASC/DESC is not allowed in ON CONFLICT clause";
+        return Err(Fault::Refused(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message)));
+    }
     let is_all = words.at_token(&Token::Comma) || words.at_token(&Token::RParen);
     let opclass = if is_all { None } else { Some(words.identifier()?) };
     Ok(Subject { expr, opclass })

@@ -298,9 +298,9 @@ impl VisitorMut for Rewriter<'_> {
         }
         expand_function(expr);
         records::expand(expr);
-        // The planner looks for columns of an array in its own query only.
+        // The planner looks for columns of an array in its own query only, and has no NULLs beside types of ours.
         if let Expr::Array(array) = expr
-            && array.elem.iter().any(values::names_columns)
+            && (array.elem.iter().any(values::names_columns) || is_typed_beside_null(&array.elem))
         {
             *expr = function_call(ARRAY_OF_COLUMNS, std::mem::take(&mut array.elem));
         }
@@ -311,6 +311,21 @@ impl VisitorMut for Rewriter<'_> {
         set_functions::expand(factor, &self.known);
         ControlFlow::Continue(())
     }
+}
+
+/// Whether NULLs stand beside casts to one type, and nothing else.
+fn is_typed_beside_null(items: &[Expr]) -> bool {
+    let is_null = |item: &&Expr| matches!(item, Expr::Value(value) if value.value == ast::Value::Null);
+    fn type_of(item: &Expr) -> Option<&ast::DataType> {
+        match item {
+            Expr::Cast { data_type, .. } => Some(data_type),
+            Expr::TypedString(typed) => Some(&typed.data_type),
+            _ => None,
+        }
+    }
+    let (nulls, others): (Vec<&Expr>, Vec<&Expr>) = items.iter().partition(is_null);
+    let first = others.first().and_then(|item| type_of(item));
+    !nulls.is_empty() && first.is_some() && others.iter().all(|item| type_of(item) == first)
 }
 
 /// `age(x)` is how old it is at midnight.

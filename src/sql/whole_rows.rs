@@ -12,6 +12,7 @@
 
 use std::ops::ControlFlow;
 
+use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     self, AccessExpr, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName,
     Query, SelectItem, TableFactor, VisitorMut,
@@ -74,7 +75,8 @@ pub fn of_values(expr: &mut Expr) {
     }
 }
 
-/// `t.* IS NULL`, and `t IS NULL` where t is no column: whether all columns of a relation are NULL, or none is.
+/// `t.* IS NULL`, and `t IS NULL` where t is no column: whether all columns of a relation are NULL, or none is; and
+/// `ROW(t.*)`, as far as its columns are known before planning.
 pub fn of_nulls(select: &mut ast::Select, known: &Known, hidden: &[String]) {
     let relations: Vec<(Vec<Ident>, Option<Vec<String>>)> = factors(&select.from)
         .into_iter()
@@ -98,6 +100,16 @@ pub fn of_nulls(select: &mut ast::Select, known: &Known, hidden: &[String]) {
         let columns = columns.as_ref().filter(|columns| !columns.is_empty())?;
         Some(columns.iter().map(|column| qualified(relation, &quoted(column))).collect::<Vec<Expr>>())
     };
+    let _ = visit::own_expressions_mut(select, |expr| {
+        if let Expr::Function(row) = expr
+            && row.over.is_none()
+            && plain_name(row).as_deref() == Some("row")
+            && let FunctionArguments::List(list) = &mut row.args
+        {
+            spread(&mut list.args, &columns_of);
+        }
+        ControlFlow::<()>::Continue(())
+    });
     let _ = visit::expressions_mut(select, |expr| {
         let settled = match expr {
             Expr::IsNull(row) => {
@@ -113,6 +125,27 @@ pub fn of_nulls(select: &mut ast::Select, known: &Known, hidden: &[String]) {
         }
         ControlFlow::<()>::Continue(())
     });
+}
+
+/// Writes out `t.*` among the values of a row.
+fn spread(values: &mut Vec<FunctionArg>, columns_of: impl Fn(&Expr) -> Option<Vec<Expr>>) {
+    for value in std::mem::take(values) {
+        let star = match &value {
+            FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(table)) => {
+                Some(Expr::QualifiedWildcard(table.clone(), AttachedToken::empty()))
+            }
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(star @ Expr::QualifiedWildcard(..))) => {
+                Some(star.clone())
+            }
+            _ => None,
+        };
+        match star.as_ref().and_then(&columns_of) {
+            Some(columns) => values.extend(
+                columns.into_iter().map(|column| FunctionArg::Unnamed(FunctionArgExpr::Expr(column))),
+            ),
+            None => values.push(value),
+        }
+    }
 }
 
 /// Whether an expression is a row as a document.
@@ -134,7 +167,8 @@ pub fn of_tables(query: &mut Query, known: Known) -> bool {
 
 /// The same in a list over relations of these names, which keeps its names; `None` if there are no such rows.
 pub fn of_items(items: &[SelectItem], names: Vec<String>) -> Option<Vec<SelectItem>> {
-    let names = names.into_iter().map(|name| Relation { name, columns: None }).collect();
+    let relation = |name: String| Relation { called: vec![quoted(&name)], name, columns: None };
+    let names = names.into_iter().map(relation).collect();
     let mut tables = Tables { known: Known::default(), hidden: Vec::new(), names: vec![names], found: false };
     let written = items.iter().map(|item| {
         let (mut expr, alias) = match item {
@@ -160,6 +194,8 @@ struct Tables<'a> {
 
 struct Relation {
     name: String,
+    /// The same with a schema, where it is written so.
+    called: Vec<Ident>,
     /// Its columns behind their names, where they are known: `'a', t.a, 'b', t.b`.
     columns: Option<Vec<Expr>>,
 }
@@ -180,15 +216,15 @@ impl VisitorMut for Tables<'_> {
 
     fn pre_visit_select(&mut self, select: &mut ast::Select) -> ControlFlow<()> {
         let relation = |factor: &TableFactor| {
-            let (name, relation) = (name_of(factor)?, qualifier(factor)?);
+            let (name, called) = (name_of(factor)?, qualifier(factor)?);
             let columns = self.known.columns_of(factor, &self.hidden).map(|columns| columns.names);
             let columns = columns.map(|columns| {
                 columns
                     .iter()
-                    .flat_map(|column| [text(column), qualified(&relation, &quoted(column))])
+                    .flat_map(|column| [text(column), qualified(&called, &quoted(column))])
                     .collect()
             });
-            Some(Relation { name, columns })
+            Some(Relation { name, called, columns })
         };
         let relations = factors(&select.from).into_iter().filter_map(relation).collect();
         self.names.push(relations);
@@ -245,7 +281,7 @@ impl Tables<'_> {
         for (distance, scope) in self.names.iter().rev().enumerate() {
             if let Some(relation) = scope.iter().find(|relation| relation.name == called) {
                 return match distance {
-                    0 => Some(records::call_of_table(function, ObjectName::from(name.clone()))),
+                    0 => Some(records::call_of_table(function, ObjectName::from(relation.called.clone()))),
                     _ => Some(function_call(function, relation.columns.clone()?)),
                 };
             }

@@ -11,7 +11,7 @@
 
 use datafusion::sql::sqlparser::ast::{self, ConflictTarget, Expr};
 
-use crate::catalog::{Catalog, ConstraintKind, Index, Oid, Table};
+use crate::catalog::{Catalog, ConstraintKind, Index, IndexMethod, Oid, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::arguments;
 use crate::sql::conflict_target;
@@ -19,7 +19,7 @@ use crate::sql::ddl_words::kept_expression;
 use crate::sql::dialect;
 use crate::sql::dml::cells::{self, Cell, ParamTypes, Target};
 use crate::sql::dml::insert::{cell_value, column_position};
-use crate::sql::system::quote_ident;
+use crate::sql::system::{check_opclass, is_default_opclass, quote_ident};
 use crate::sql::trees::unnested;
 use crate::sql::words::{fold, object_name};
 use crate::types::{Type, Value};
@@ -154,15 +154,25 @@ fn candidates(
     params: &mut ParamTypes,
 ) -> Result<Vec<Candidate>> {
     let mut wanted = Vec::with_capacity(target.subjects.len());
-    let mut patterns = Vec::new();
+    let mut named = Vec::new();
     for subject in &target.subjects {
         let expr = without_collation(&subject.expr)?;
         wanted.push(kept_expression(expr));
-        if let Expr::Identifier(name) = expr {
-            column_position(table, &fold(name))?;
-        }
+        let column = match expr {
+            Expr::Identifier(name) => Some(&table.columns[column_position(table, &fold(name))?]),
+            _ => None,
+        };
         // What is equal is the same to both classes of a type, but PostgreSQL asks for the index's own.
-        patterns.extend(subject.opclass.as_ref().filter(|class| class.ends_with("_pattern_ops")));
+        if let Some(class) = &subject.opclass
+            && !column.is_some_and(|column| is_default_opclass(IndexMethod::Btree, class, &column.ty))
+        {
+            let check = column.map_or(Ok(()), |column| check_opclass(IndexMethod::Btree, class, &column.ty));
+            check.or_else(|error| match error.state() {
+                SqlState::DATATYPE_MISMATCH => Err(no_arbiter()),
+                _ => Err(error),
+            })?;
+            named.push(class);
+        }
     }
     wanted.sort_unstable();
     wanted.dedup();
@@ -173,7 +183,7 @@ fn candidates(
         let mut subjects: Vec<String> = subjects.map(|position| subject_at(table, position)).collect();
         subjects.sort_unstable();
         let is_of_class = |class: &&String| index.opclasses.contains(*class);
-        if subjects != wanted || !patterns.iter().all(is_of_class) {
+        if subjects != wanted || !named.iter().all(is_of_class) {
             continue;
         }
         match &index.predicate {

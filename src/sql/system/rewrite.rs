@@ -42,7 +42,7 @@ mod arrays;
 
 use arrays::array_of;
 pub use shown::shown;
-use shown::{items, keep_name, show_arguments, show_names, unnamed};
+use shown::{as_name, items, keep_name, show_arguments, show_names, unnamed};
 
 use crate::sql::known::Known;
 use crate::sql::rewrite::{arguments, name_of};
@@ -336,10 +336,8 @@ fn is_session_value(word: &str) -> bool {
 
 /// `'...' || x::regclass` concatenates the name.
 fn concatenate_name(operand: &mut Expr) {
-    if let Expr::Cast { expr: inner, data_type, .. } = operand
-        && let Some(reg) = Reg::of(data_type)
-    {
-        *operand = call(reg.printer(), vec![inner.as_ref().clone()]);
+    if let Some(name) = as_name(operand) {
+        *operand = name;
     }
 }
 
@@ -398,10 +396,15 @@ fn rewrite_cast(expr: &mut Expr) {
         return;
     }
     // x::regclass::text is the name, x::regclass::oid the number.
+    if is_text(data_type) {
+        if let Some(name) = as_name(inner) {
+            **inner = name;
+        }
+        return;
+    }
     let Expr::Cast { expr: innermost, data_type: between, .. } = inner.as_ref() else { return };
     let Some(reg) = Reg::of(between) else { return };
-    let function = if is_text(data_type) { reg.printer() } else { reg.reader() };
-    **inner = call(function, vec![innermost.as_ref().clone()]);
+    **inner = call(reg.reader(), vec![innermost.as_ref().clone()]);
 }
 
 fn is_text(data_type: &DataType) -> bool {

@@ -82,7 +82,7 @@ fn show_name(item: &mut SelectItem) {
 }
 
 /// What an expression that is a name's oid shows: a cast, also where CASE, COALESCE, an array or a subquery hands it on.
-fn as_name(expr: &Expr) -> Option<Expr> {
+pub fn as_name(expr: &Expr) -> Option<Expr> {
     let mut shown = expr.clone();
     match &mut shown {
         Expr::Cast { expr: inner, data_type, .. } => {
