@@ -106,7 +106,7 @@ pub fn of_nulls(select: &mut ast::Select, known: &Known, hidden: &[String]) {
             && plain_name(row).as_deref() == Some("row")
             && let FunctionArguments::List(list) = &mut row.args
         {
-            spread(&mut list.args, &columns_of);
+            spread(&mut list.args, columns_of);
         }
         ControlFlow::<()>::Continue(())
     });

@@ -167,9 +167,9 @@ fn candidates(
             && !column.is_some_and(|column| is_default_opclass(IndexMethod::Btree, class, &column.ty))
         {
             let check = column.map_or(Ok(()), |column| check_opclass(IndexMethod::Btree, class, &column.ty));
-            check.or_else(|error| match error.state() {
-                SqlState::DATATYPE_MISMATCH => Err(no_arbiter()),
-                _ => Err(error),
+            check.map_err(|error| match error.state() {
+                SqlState::DATATYPE_MISMATCH => no_arbiter(),
+                _ => error,
             })?;
             named.push(class);
         }
