@@ -173,7 +173,9 @@ impl Cast {
 
     fn value(&self, value: Value, look: Look) -> crate::error::Result<Value> {
         // The blanks of a `character(n)` are no part of the text it becomes, but of the text of an array of them.
-        let is_shown = self.target.is_text() && !matches!(self.source, Type::Bpchar(_));
+        let is_shown = self.target.is_text()
+            && !matches!(self.source, Type::Bpchar(_))
+            && types::cast::has_blanks(&self.source);
         let value = if is_shown { types::cast::filled(value, &self.source) } else { value };
         let made = types::cast::cast_as(value, &self.target, self.explicit, look)?;
         checked(made, &self.target)

@@ -260,8 +260,12 @@ fn clock(value: &Value) -> Timetz {
 
 /// The moment at which clocks show a time on a day.
 fn at_time(day: &Value, clock: &Value) -> Result<i64> {
+    after_midnight(day, time(clock))
+}
+
+fn after_midnight(day: &Value, microseconds: i64) -> Result<i64> {
     let midnight = timestamp_of(day)?;
-    let at = if is_finite(midnight) { midnight.checked_add(time(clock)) } else { Some(midnight) };
+    let at = if is_finite(midnight) { midnight.checked_add(microseconds) } else { Some(midnight) };
     in_range(at.ok_or_else(|| out_of_range("timestamp"))?)
 }
 
@@ -272,12 +276,7 @@ fn in_range(at: i64) -> Result<i64> {
 
 /// The moment of a day at which a clock of a zone shows a time.
 fn joined(day: i32, time: Timetz) -> Result<Value> {
-    let midnight = timestamp_of(&Value::Date(day))?;
-    if !is_finite(midnight) {
-        return Ok(Value::Timestamptz(midnight));
-    }
-    let at = midnight.checked_add(time.in_greenwich());
-    at.filter(|at| is_timestamp(*at)).map(Value::Timestamptz).ok_or_else(|| out_of_range("timestamp"))
+    after_midnight(&Value::Date(day), time.in_greenwich()).map(Value::Timestamptz)
 }
 
 /// A time some hours later on the same clock; days mean nothing to it.

@@ -341,6 +341,9 @@ impl Cursor {
     /// Lets go of what lies before a place, as far as nobody can go back to it. The row under the cursor may be fetched
     /// again.
     fn forget(&mut self, place: usize) {
+        if self.back == Back::Anywhere {
+            return;
+        }
         let behind = |known: &(usize, &RecordBatch)| known.0 < place;
         let numbered = self.read.iter().scan(self.forgotten, |before, batch| {
             *before += batch.num_rows();

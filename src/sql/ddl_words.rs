@@ -662,13 +662,9 @@ fn alter_table(w: &mut Words) -> Parsed<Ast> {
     if w.accept("SET SCHEMA") {
         return Ok(Ast::SetSchema { kind: ObjectKind::Table, name, if_exists, schema: w.identifier()? });
     }
-    let actions = w.list(|w| Ok(AlterActions(alter_action(w)?)))?;
-    let actions = actions.into_iter().map(|AlterActions(action)| action).collect();
+    let actions = w.list(alter_action)?;
     Ok(Ast::AlterTable(AlterTable { kind: ObjectKind::Table, name, if_exists, only, actions }))
 }
-
-/// Keeps `list` from flattening.
-struct AlterActions(AlterAction);
 
 pub fn alter_action(w: &mut Words) -> Parsed<AlterAction> {
     if w.accept("RENAME CONSTRAINT") {

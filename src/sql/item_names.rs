@@ -141,7 +141,8 @@ fn name_in(mut body: &mut SetExpr, sorted_by: &[String], is_named: impl Fn(&Expr
     }
 }
 
-fn name_of_item(item: &SelectItem) -> Option<String> {
+/// What an item of a list is called; of `*` nothing.
+pub fn name_of_item(item: &SelectItem) -> Option<String> {
     match item {
         SelectItem::UnnamedExpr(expr) => Some(name_of(expr)),
         SelectItem::ExprWithAlias { alias, .. } => Some(folded(alias)),

@@ -11,15 +11,15 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, GroupByExpr, Ident, ObjectName, OrderByKind, Query, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr,
+    Expr, Ident, ObjectName, OrderByKind, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
 };
 
 use crate::sql::aggregates::has_aggregate;
 use crate::sql::arguments;
 use crate::sql::group_names::canonical;
+use crate::sql::item_names::name_of_item;
 use crate::sql::known::quoted;
-use crate::sql::rewrite::{folded, has_subquery, name_of, plain_name};
+use crate::sql::rewrite::{folded, has_subquery, plain_name};
 use crate::sql::trees::{alias_of, computed, derived, lone_name, number, place, query_from, query_of};
 use crate::sql::values::names_columns;
 use crate::sql::{order_by, visit};
@@ -32,30 +32,33 @@ const NAMES: &[&str] = &["nextval", "setval"];
 
 /// Puts the calls of a sorted list above its rows.
 pub fn settle(query: &mut Query) {
-    let has_parameter = arguments::has_parameters(query);
+    if query.order_by.is_none() || !query.locks.is_empty() {
+        return;
+    }
+    let SetExpr::Select(select) = query.body.as_ref() else { return };
+    let is_late: Vec<bool> =
+        select.projection.iter().map(|item| computed(item).is_some_and(is_late)).collect();
+    // In a query below, a parameter would not be seen as what it is assigned to.
+    if !is_late.contains(&true) || !is_plain(select) || arguments::has_parameters(query) {
+        return;
+    }
     let SetExpr::Select(select) = query.body.as_mut() else { return };
     let Some(OrderByKind::Expressions(keys)) = query.order_by.as_mut().map(|order| &mut order.kind) else {
         return;
     };
-    let is_late: Vec<bool> =
-        select.projection.iter().map(|item| computed(item).is_some_and(is_late)).collect();
-    if !is_late.contains(&true) || !query.locks.is_empty() || !is_plain(select) {
-        return;
-    }
-    // In a query below, a parameter would not be seen as what it is assigned to.
-    if has_parameter {
-        return;
-    }
     let wildcards = select.projection.iter().filter(|item| computed(item).is_none()).count();
     let others = is_late.iter().filter(|late| !**late).count();
     if wildcards > 1 || wildcards == 1 && others > 1 {
         return;
     }
     let column = |place: usize| Ident::new(format!("hither_{place}"));
+    let mut places = Vec::with_capacity(keys.len());
     for key in keys.iter() {
         let found = match (place(&key.expr), lone_name(&key.expr).map(folded)) {
             (Some(place), _) => Some(place),
-            (_, Some(name)) => select.projection.iter().position(|item| shown(item).as_ref() == Some(&name)),
+            (_, Some(name)) => {
+                select.projection.iter().position(|item| name_of_item(item).as_ref() == Some(&name))
+            }
             _ => {
                 let text = canonical(&key.expr);
                 let same = |item: &SelectItem| computed(item).is_some_and(|item| canonical(item) == text);
@@ -65,14 +68,11 @@ pub fn settle(query: &mut Query) {
         match found {
             // Sorted by it, it is computed before; of places beside a `*` it is not known what they are.
             Some(place) if wildcards > 0 || is_late.get(place) != Some(&false) => return,
-            _ => {}
+            found => places.push(found),
         }
     }
-    for key in keys {
-        let name = lone_name(&key.expr).map(folded);
-        let named =
-            |name: String| select.projection.iter().position(|item| shown(item).as_ref() == Some(&name));
-        if let Some(place) = place(&key.expr).or_else(|| name.and_then(named)) {
+    for (key, place) in keys.iter_mut().zip(places) {
+        if let Some(place) = place {
             key.expr = Expr::Identifier(column(place));
         }
     }
@@ -89,7 +89,7 @@ pub fn settle(query: &mut Query) {
             continue;
         };
         let of_rows = Expr::CompoundIdentifier(vec![Ident::new(ROWS), column(place)]);
-        let alias = quoted(&shown(&item).unwrap_or_default());
+        let alias = quoted(&name_of_item(&item).unwrap_or_default());
         inner.push(SelectItem::ExprWithAlias { expr: expr.clone(), alias: column(place) });
         outer.push(SelectItem::ExprWithAlias { expr: of_rows, alias });
     }
@@ -107,9 +107,8 @@ pub fn settle(query: &mut Query) {
 
 /// Whether rows of FROM are shown as they are, one by one.
 fn is_plain(select: &Select) -> bool {
-    let is_grouped = !matches!(&select.group_by, GroupByExpr::Expressions(keys, _) if keys.is_empty());
     let items = || select.projection.iter().filter_map(computed);
-    !is_grouped
+    !order_by::is_grouped(select)
         && select.having.is_none()
         && select.distinct.is_none()
         && !items().any(has_aggregate)
@@ -127,12 +126,4 @@ fn is_late(expr: &Expr) -> bool {
         _ => ControlFlow::Continue(()),
     });
     found.is_break() && !names_columns(expr) && !has_subquery(expr)
-}
-
-fn shown(item: &SelectItem) -> Option<String> {
-    match item {
-        SelectItem::UnnamedExpr(expr) => Some(name_of(expr)),
-        SelectItem::ExprWithAlias { alias, .. } => Some(folded(alias)),
-        _ => None,
-    }
 }

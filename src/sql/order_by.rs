@@ -346,7 +346,8 @@ fn number_items(query: &mut Query) {
     }
 }
 
-fn is_grouped(select: &ast::Select) -> bool {
+/// Whether a select has GROUP BY.
+pub fn is_grouped(select: &ast::Select) -> bool {
     match &select.group_by {
         GroupByExpr::Expressions(keys, _) => !keys.is_empty(),
         GroupByExpr::All(_) => true,

@@ -35,14 +35,14 @@ pub fn named(ast: &Ast) -> BTreeSet<usize> {
 }
 
 /// 42P02 for the first parameter in the text of a statement that has none, since nobody can give it a value.
-pub fn refuse(text: &str) -> Result<()> {
+pub fn absent(text: &str) -> Error {
     let tokens = raw_tokens(&Source::of(text)).unwrap_or_default();
     let name = tokens.iter().find_map(|token| match &token.token {
         Token::Placeholder(name) => Some(name.as_str()),
         _ => None,
     });
     let message = format!("there is no parameter {}", name.unwrap_or("$1"));
-    Err(Error::new(SqlState::UNDEFINED_PARAMETER, message))
+    Error::new(SqlState::UNDEFINED_PARAMETER, message)
 }
 
 /// 42P18 for a parameter below the last of `count` when its type was not declared and the text does not name it. The text

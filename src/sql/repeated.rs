@@ -49,6 +49,17 @@ pub struct Repeated {
     refused: Noted,
 }
 
+impl Repeated {
+    /// Whether a text came before and may be kept; it has come now.
+    fn is_due(&mut self, hash: u64) -> bool {
+        if self.seen.has(hash) {
+            return !self.refused.has(hash);
+        }
+        self.seen.note(hash);
+        false
+    }
+}
+
 /// A statement that is planned already.
 pub struct Again {
     pub prepared: Arc<Prepared>,
@@ -170,11 +181,12 @@ impl Session {
             return;
         }
         let hash = hash(text, declared);
-        if !self.repeated.seen.has(hash) {
-            return self.repeated.seen.note(hash);
+        if !self.repeated.is_due(hash) {
+            return;
         }
-        if !self.tells_time(text) {
-            self.keep(hash, text, declared, prepared);
+        match self.tells_time(text) {
+            true => self.repeated.refused.note(hash),
+            false => self.keep(hash, text, declared, prepared),
         }
     }
 
@@ -190,11 +202,7 @@ impl Session {
     /// Plans a text whose literals are parameters, when it came before.
     fn keep_lifted(&mut self, text: &str) -> Option<Arc<Prepared>> {
         let hash = hash(text, &[]);
-        if text.len() > TEXT_MAX || self.repeated.refused.has(hash) {
-            return None;
-        }
-        if !self.repeated.seen.has(hash) {
-            self.repeated.seen.note(hash);
+        if text.len() > TEXT_MAX || !self.repeated.is_due(hash) {
             return None;
         }
         let planned = self.plan_lifted(text);

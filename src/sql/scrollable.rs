@@ -13,11 +13,13 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier, TableFactor,
+    Expr, Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier, TableFactor,
 };
 
-use crate::sql::aggregates::has_aggregate;
+use crate::sql::aggregates::{has_aggregate, has_window};
+use crate::sql::order_by;
 use crate::sql::set_functions::returns_set;
+use crate::sql::trees::computed;
 use crate::sql::visit;
 
 /// Whether a cursor over a query goes back without SCROLL.
@@ -48,15 +50,14 @@ fn body_goes_back(body: &SetExpr) -> bool {
 
 fn select_goes_back(select: &Select) -> bool {
     let [from] = &select.from[..] else { return false };
-    let is_grouped = match &select.group_by {
-        GroupByExpr::All(_) => true,
-        GroupByExpr::Expressions(groups, _) => !groups.is_empty(),
-    };
     from.joins.is_empty()
-        && !is_grouped
+        && !order_by::is_grouped(select)
         && select.distinct.is_none()
         && select.having.is_none()
-        && !select.projection.iter().any(|item| is_above_sort(item) || aggregates(item))
+        && !select
+            .projection
+            .iter()
+            .any(|item| is_above_sort(item) || computed(item).is_some_and(has_aggregate))
         && !select.selection.as_ref().is_some_and(has_semijoin)
         && factor_goes_back(&from.relation)
 }
@@ -72,22 +73,7 @@ fn factor_goes_back(factor: &TableFactor) -> bool {
 
 /// Whether an item of the select list is computed from rows in order, and of several at a time.
 fn is_above_sort(item: &SelectItem) -> bool {
-    let is_window = |part: &Expr| match part {
-        Expr::Function(function) if function.over.is_some() => ControlFlow::Break(()),
-        _ => ControlFlow::Continue(()),
-    };
-    expression(item).is_some_and(|expr| returns_set(expr) || visit::expressions(expr, is_window).is_break())
-}
-
-fn aggregates(item: &SelectItem) -> bool {
-    expression(item).is_some_and(has_aggregate)
-}
-
-fn expression(item: &SelectItem) -> Option<&Expr> {
-    match item {
-        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
-        _ => None,
-    }
+    computed(item).is_some_and(|expr| returns_set(expr) || has_window(expr))
 }
 
 /// Whether a condition is a join: IN and EXISTS of a subquery.

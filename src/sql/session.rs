@@ -235,7 +235,7 @@ impl Session {
         let planned = self.plan(Some(statement.clone()), Declared::default());
         let planned = planned.and_then(|prepared| match prepared.param_types.is_empty() {
             true => Ok(prepared),
-            false => parameters::refuse(statement.text()).map(|()| prepared),
+            false => Err(parameters::absent(statement.text())),
         });
         self.failing(planned, Some(statement))
     }
@@ -676,7 +676,7 @@ impl Session {
                 self.shared.forget_sequences();
                 Ok(done("DISCARD SEQUENCES"))
             }
-            // Plans are checked against the catalogue at each execution.
+            // Those of prepared statements are checked against the catalogue at each execution.
             Discard::Plans => {
                 self.forget_repeated();
                 Ok(done("DISCARD PLANS"))

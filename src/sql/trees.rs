@@ -124,6 +124,18 @@ pub fn unnested(expr: &Expr) -> &Expr {
     }
 }
 
+/// The operands of an AND or OR, those of the same inside it too; an expression that is none is the only one.
+pub fn operands<'e>(expr: &'e Expr, of: &BinaryOperator) -> Vec<&'e Expr> {
+    match unnested(expr) {
+        Expr::BinaryOp { left, op, right } if op == of => {
+            let mut all = operands(left, of);
+            all.extend(operands(right, of));
+            all
+        }
+        other => vec![other],
+    }
+}
+
 /// The operator of two operands that is written so.
 pub fn operator_of(symbol: &str) -> Option<BinaryOperator> {
     Some(match symbol {

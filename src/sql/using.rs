@@ -93,7 +93,7 @@ fn open_in(from: &mut TableWithJoins, known: &Known, hidden: &[String]) {
 pub fn aliases(from: &[TableWithJoins]) -> Vec<String> {
     let mut aliases = Vec::new();
     for join in from.iter().flat_map(|from| &from.joins) {
-        if let Some(JoinConstraint::Using(columns)) = constraint_of(&mut join.join_operator.clone()) {
+        if let (_, Some(columns)) = parts(join) {
             aliases.extend(relation_words::alias_of(columns).map(|alias| fold(&alias)));
         }
     }
@@ -102,6 +102,9 @@ pub fn aliases(from: &[TableWithJoins]) -> Vec<String> {
 
 /// `ORDER BY x.id` of `a JOIN b USING (id) AS x`, as the merged column's name.
 pub fn order_by_merged(query: &mut Query) {
+    if query.order_by.is_none() {
+        return;
+    }
     let SetExpr::Select(select) = query.body.as_mut() else { return };
     let aliases = aliases(&select.from);
     if aliases.is_empty() {

@@ -95,10 +95,7 @@ pub fn alter(w: &mut Words, kind: ObjectKind) -> Parsed<Ast> {
     let actions = match options && (w.at("SET") || w.at("RESET")) {
         true => vec![AlterAction::StorageParameters(storage_parameters::changed(w, check_option)?)],
         false if kind == ObjectKind::View => vec![alter_action(w)?],
-        false => {
-            struct Action(AlterAction);
-            w.list(|w| Ok(Action(alter_action(w)?)))?.into_iter().map(|Action(action)| action).collect()
-        }
+        false => w.list(alter_action)?,
     };
     Ok(Ast::AlterTable(AlterTable { kind, name, if_exists, only: false, actions }))
 }

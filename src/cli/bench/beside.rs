@@ -13,7 +13,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
-use crate::cli::bench::report::{Changed, Filtered, Report, Searched};
+use crate::cli::bench::report::{Changed, Filtered, Grown, Report, Searched};
 use crate::error::{Error, Result};
 
 /// Recalls at which curves are compared: what the literature and pgvector's own documentation speak of.
@@ -86,13 +86,10 @@ fn row(out: &mut String, cells: Vec<String>) {
 fn columns(first: &[&str], each: &[&str], servers: usize, ratio: &str) -> Vec<String> {
     let mut names: Vec<String> = first.iter().map(|name| (*name).to_owned()).collect();
     for server in ["A", "B"].iter().take(servers) {
-        names.extend(
-            each.iter().map(
-                |name| {
-                    if name.is_empty() { (*server).to_owned() } else { format!("{server}: {name}") }
-                },
-            ),
-        );
+        names.extend(each.iter().map(|name| match *name {
+            "" => (*server).to_owned(),
+            name => format!("{server}: {name}"),
+        }));
     }
     names.extend((servers > 1).then(|| ratio.to_owned()));
     names
@@ -122,13 +119,32 @@ fn ratio(a: Option<f64>, b: Option<f64>) -> String {
     a.zip(b).filter(|(_, b)| *b != 0.0).map_or("-".to_owned(), |(a, b)| format!("{:.2}", a / b))
 }
 
+fn shown(value: Option<f64>) -> String {
+    value.map_or("-".to_owned(), number)
+}
+
+/// A row of a point for each server, and the ratio of their rates.
+fn points<P>(
+    out: &mut String,
+    mut cells: Vec<String>,
+    points: &[&P],
+    shown: impl Fn(&P) -> Vec<String>,
+    rate: impl Fn(&P) -> f64,
+) {
+    cells.extend(points.iter().flat_map(|point| shown(point)));
+    if let [a, b] = points {
+        cells.push(ratio(Some(rate(a)), Some(rate(b))));
+    }
+    row(out, cells);
+}
+
 /// A row of one figure for each server.
 fn figure(out: &mut String, name: &str, values: &[Option<f64>]) {
     if values.iter().all(Option::is_none) {
         return;
     }
     let mut cells = vec![name.to_owned()];
-    cells.extend(values.iter().map(|value| value.map_or("-".to_owned(), number)));
+    cells.extend(values.iter().copied().map(shown));
     if let [a, b] = values {
         cells.push(ratio(*a, *b));
     }
@@ -160,38 +176,20 @@ fn single_figures(out: &mut String, reports: &[Report]) {
     }
 }
 
-fn cpu(value: Option<f64>) -> String {
-    value.map_or("-".to_owned(), number)
-}
-
 fn searches(out: &mut String, reports: &[Report]) {
     if reports[0].search.is_empty() {
         return;
     }
-    head(
-        out,
-        &columns(
-            &["ef_search", "connections"],
-            &["recall", "QPS", "p99 ms", "CPU us"],
-            reports.len(),
-            "QPS ratio",
-        ),
-    );
+    let each = ["recall", "QPS", "p99 ms", "CPU us"];
+    head(out, &columns(&["ef_search", "connections"], &each, reports.len(), "QPS ratio"));
     for (at, first) in reports[0].search.iter().enumerate() {
-        let mut cells = vec![first.ef_search.to_string(), first.connections.to_string()];
-        let points: Vec<&Searched> = reports.iter().filter_map(|report| report.search.get(at)).collect();
-        for Searched { recall, speed, .. } in &points {
-            cells.extend([
-                format!("{recall:.3}"),
-                number(speed.qps),
-                format!("{:.2}", speed.p99),
-                cpu(speed.server_cpu_us),
-            ]);
-        }
-        if let [a, b] = &points[..] {
-            cells.push(ratio(Some(a.speed.qps), Some(b.speed.qps)));
-        }
-        row(out, cells);
+        let cells = vec![first.ef_search.to_string(), first.connections.to_string()];
+        let both: Vec<&Searched> = reports.iter().filter_map(|report| report.search.get(at)).collect();
+        let of_point = |Searched { recall, speed, .. }: &Searched| {
+            let p99 = format!("{:.2}", speed.p99);
+            vec![format!("{recall:.3}"), number(speed.qps), p99, shown(speed.server_cpu_us)]
+        };
+        points(out, cells, &both, of_point, |point| point.speed.qps);
     }
 }
 
@@ -237,23 +235,14 @@ fn filters(out: &mut String, reports: &[Report]) {
     let mut names: Vec<&str> = reports[0].filtered.iter().map(|point| point.filter.as_str()).collect();
     names.dedup();
     for name in names {
-        let points: Vec<&Filtered> =
-            reports.iter().filter_map(|report| best(&report.filtered, name)).collect();
-        let share = points.first().map_or(0.0, |point| point.selectivity);
-        let mut cells = vec![name.to_owned(), format!("{:.2} %", share * 100.0)];
-        for Filtered { ef_search, recall, rows, speed, .. } in &points {
-            cells.extend([
-                ef_search.to_string(),
-                format!("{recall:.3}"),
-                format!("{rows:.2}"),
-                number(speed.qps),
-                cpu(speed.server_cpu_us),
-            ]);
-        }
-        if let [a, b] = &points[..] {
-            cells.push(ratio(Some(a.speed.qps), Some(b.speed.qps)));
-        }
-        row(out, cells);
+        let both: Vec<&Filtered> = reports.iter().filter_map(|report| best(&report.filtered, name)).collect();
+        let share = both.first().map_or(0.0, |point| point.selectivity);
+        let cells = vec![name.to_owned(), format!("{:.2} %", share * 100.0)];
+        let of_point = |Filtered { ef_search, recall, rows, speed, .. }: &Filtered| {
+            let (recall, rows) = (format!("{recall:.3}"), format!("{rows:.2}"));
+            vec![ef_search.to_string(), recall, rows, number(speed.qps), shown(speed.server_cpu_us)]
+        };
+        points(out, cells, &both, of_point, |point| point.speed.qps);
     }
 }
 
@@ -273,21 +262,13 @@ fn live(out: &mut String, reports: &[Report]) {
     let each = ["recall", "inserts/s", "searches/s", "search p50 ms", "search p99 ms"];
     head(out, &columns(&["rows"], &each, reports.len(), "inserts ratio"));
     for (at, first) in reports[0].live.iter().enumerate() {
-        let mut cells = vec![thousands(first.rows as i64)];
-        let steps: Vec<_> = reports.iter().filter_map(|report| report.live.get(at)).collect();
-        for step in &steps {
-            cells.extend([
-                format!("{:.3}", step.recall),
-                number(step.inserts.qps),
-                number(step.searches.qps),
-                format!("{:.2}", step.searches.p50),
-                format!("{:.2}", step.searches.p99),
-            ]);
-        }
-        if let [a, b] = &steps[..] {
-            cells.push(ratio(Some(a.inserts.qps), Some(b.inserts.qps)));
-        }
-        row(out, cells);
+        let cells = vec![thousands(first.rows as i64)];
+        let both: Vec<&Grown> = reports.iter().filter_map(|report| report.live.get(at)).collect();
+        let of_step = |Grown { recall, inserts, searches, .. }: &Grown| {
+            let (p50, p99) = (format!("{:.2}", searches.p50), format!("{:.2}", searches.p99));
+            vec![format!("{recall:.3}"), number(inserts.qps), number(searches.qps), p50, p99]
+        };
+        points(out, cells, &both, of_step, |step| step.inserts.qps);
     }
 }
 

@@ -20,13 +20,36 @@ pub struct Job<'a> {
     /// Parameters of each query; they go round.
     pub params: &'a [Vec<Raw>],
     pub connections: usize,
-    pub seconds: f64,
-    /// Ask each once and stop, as inserts must.
-    pub once: bool,
-    /// Ask until this is set, however long it takes.
-    pub until: Option<&'a AtomicBool>,
+    pub end: End<'a>,
     /// The server's process, for its processor time.
     pub process: Option<u32>,
+}
+
+/// When to stop asking.
+#[derive(Clone, Copy)]
+pub enum End<'a> {
+    /// After so many seconds.
+    After(f64),
+    /// When each was asked once, as changes must be, or after so many seconds.
+    OnceWithin(f64),
+    /// When each was asked once.
+    Once,
+    /// When this is set.
+    When(&'a AtomicBool),
+}
+
+impl End<'_> {
+    fn is_once(self) -> bool {
+        matches!(self, End::Once | End::OnceWithin(_))
+    }
+
+    fn has_come(self, elapsed: Duration) -> bool {
+        match self {
+            End::After(seconds) | End::OnceWithin(seconds) => elapsed >= Duration::from_secs_f64(seconds),
+            End::When(set) => set.load(Ordering::Relaxed),
+            End::Once => false,
+        }
+    }
 }
 
 /// What came of it. Latencies in milliseconds.
@@ -69,7 +92,7 @@ pub fn measure(job: &Job) -> Result<Speed> {
         let index = ((latencies.len() as f64 * share) as usize).min(latencies.len().saturating_sub(1));
         latencies.get(index).copied().unwrap_or_default() * 1e3
     };
-    let asked = latencies.len() + if job.once { 0 } else { WARM_UP * job.connections };
+    let asked = latencies.len() + if job.end.is_once() { 0 } else { WARM_UP * job.connections };
     let cpu = before.zip(after).map(|(before, after)| (after - before) * 1e6 / asked.max(1) as f64);
     Ok(Speed {
         queries: latencies.len(),
@@ -96,12 +119,8 @@ fn ask(job: &Job, index: usize, barrier: &Barrier) -> Result<Latencies> {
     let mut seconds = Vec::new();
     let share = |index: usize| index * job.params.len() / job.connections;
     let mut turn = share(index);
-    let end = if job.once { share(index + 1) } else { usize::MAX };
-    let over = |elapsed: Duration| match job.until {
-        Some(end) => end.load(Ordering::Relaxed),
-        None => elapsed >= Duration::from_secs_f64(job.seconds),
-    };
-    while turn < end && !over(last - start) {
+    let end = if job.end.is_once() { share(index + 1) } else { usize::MAX };
+    while turn < end && !job.end.has_come(last - start) {
         connection.query(&statement, &job.params[turn % job.params.len()])?;
         let now = Instant::now();
         seconds.push((now - last).as_secs_f64());
@@ -114,7 +133,7 @@ fn ask(job: &Job, index: usize, barrier: &Barrier) -> Result<Latencies> {
 fn prepare(job: &Job, index: usize) -> Result<(Connection, tokio_postgres::Statement)> {
     let connection = Connection::open(job.url, job.settings)?;
     let statement = connection.prepare(job.sql)?;
-    if !job.once {
+    if !job.end.is_once() {
         for turn in 0..WARM_UP {
             connection.query(&statement, &job.params[(index + turn) % job.params.len()])?;
         }

@@ -33,7 +33,7 @@ use crate::distance::Metric;
 use crate::error::{Error, Result, SqlState};
 use client::{Connection, Raw, put_vector, vector};
 use data::{Data, K, Truth};
-use measure::{Job, measure};
+use measure::{End, Job, measure};
 use report::{Built, Changed, Filtered, Grown, Loaded, Progress, Report, Searched};
 
 /// Queries whose answers are judged per filter.
@@ -356,16 +356,15 @@ impl Bench {
     /// Rows that are there already, under new ids, one per transaction; they are counted and deleted again.
     fn insert(&mut self) -> Result<()> {
         let table = self.args.table.clone();
-        let sql = format!(
-            "INSERT INTO {table} (id, category, tenant, size, title, embedding) VALUES ($1, $2, $3, $4, $5, $6)"
-        );
+        let sql = self.insert_sql();
         let mut id = INSERT_ID_FIRST;
         for connections in self.args.connections.clone() {
             let rows = self.args.insert_rows.min(self.data.rows());
             let params: Vec<Vec<Raw>> = (0..rows).map(|row| self.row_params(row, id + row as i64)).collect();
             let settings = self.args.settings.clone();
-            let job = Job { sql: &sql, params: &params, connections, once: true, ..self.job(&settings) };
-            let speed = measure(&job)?;
+            let end = End::OnceWithin(self.args.seconds);
+            let speed =
+                measure(&Job { sql: &sql, params: &params, connections, end, ..self.job(&settings) })?;
             self.expect(speed.queries, &format!("id >= {id}"))?;
             self.report().inserted(Changed { connections, speed });
             id += rows as i64;
@@ -378,15 +377,16 @@ impl Bench {
         let table = self.args.table.clone();
         let sql = format!("UPDATE {table} SET size = $1 WHERE id = $2");
         let rows = self.args.update_rows.min(self.data.rows());
-        let (settings, never) = (self.args.settings.clone(), AtomicBool::new(false));
+        let settings = self.args.settings.clone();
         let mut turned = false;
         for connections in self.args.connections.clone() {
             turned = !turned;
             let size = |row: usize| if turned { -1 - self.data.size[row] } else { self.data.size[row] };
             let params: Vec<Vec<Raw>> =
                 (0..rows).map(|row| vec![int4(size(row)), int8(row as i64)]).collect();
-            let job = Job { sql: &sql, params: &params, connections, once: true, ..self.job(&settings) };
-            let speed = measure(&Job { until: Some(&never), ..job })?;
+            let end = End::Once;
+            let speed =
+                measure(&Job { sql: &sql, params: &params, connections, end, ..self.job(&settings) })?;
             self.expect(if turned { rows } else { 0 }, "size < 0")?;
             self.report().updated(Changed { connections, speed });
         }
@@ -397,9 +397,7 @@ impl Bench {
     /// recall is measured. Then the rows are deleted, so that the phase can be run again.
     fn live(&mut self) -> Result<()> {
         let table = self.args.table.clone();
-        let insert = format!(
-            "INSERT INTO {table} (id, category, tenant, size, title, embedding) VALUES ($1, $2, $3, $4, $5, $6)"
-        );
+        let insert = self.insert_sql();
         let search = self.knn_sql("");
         let queries = self.query_params();
         let (loaded, added) = (self.data.rows(), self.data.held_back());
@@ -410,19 +408,18 @@ impl Bench {
         for step in 0..LIVE_STEPS {
             let rows = loaded + added * step / LIVE_STEPS..loaded + added * (step + 1) / LIVE_STEPS;
             let params: Vec<Vec<Raw>> = rows.clone().map(|row| self.row_params(row, row as i64)).collect();
-            let (over, never) = (AtomicBool::new(false), AtomicBool::new(false));
+            let over = AtomicBool::new(false);
             let writing = Job {
                 sql: &insert,
                 params: &params,
                 connections: writers.min(params.len()).max(1),
-                once: true,
-                until: Some(&never),
+                end: End::Once,
                 ..self.job(&settings)
             };
             let searching = Job {
                 sql: &search,
                 params: &queries,
-                until: Some(&over),
+                end: End::When(&over),
                 process: None,
                 ..self.job(&settings)
             };
@@ -462,9 +459,7 @@ impl Bench {
             sql: "",
             params: &[],
             connections: 1,
-            seconds: self.args.seconds,
-            once: false,
-            until: None,
+            end: End::After(self.args.seconds),
             process: self.server().process,
         }
     }
@@ -478,6 +473,12 @@ impl Bench {
     fn knn_sql(&self, filter: &str) -> String {
         let Args { table, metric, .. } = &self.args;
         format!("SELECT id FROM {table} {filter}ORDER BY embedding {} $1 LIMIT {K}", metric.operator())
+    }
+
+    /// With the parameters of [`Bench::row_params`].
+    fn insert_sql(&self) -> String {
+        let columns = "id, category, tenant, size, title, embedding";
+        format!("INSERT INTO {} ({columns}) VALUES ($1, $2, $3, $4, $5, $6)", self.args.table)
     }
 
     fn query_params(&self) -> Vec<Vec<Raw>> {

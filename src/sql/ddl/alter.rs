@@ -15,6 +15,7 @@ use crate::sql::ddl::generated::reads_column;
 use crate::sql::ddl::index::PLAINLY;
 use crate::sql::ddl::partition::refuse_key_column;
 use crate::sql::ddl::references::with_renamed_column;
+use crate::sql::ddl::rename::check_kind;
 use crate::sql::ddl::retype::{Retyping, names_column};
 use crate::sql::ddl::table::{Builder, check_identity, stored_identity};
 use crate::sql::ddl_words::is_null_of;
@@ -22,13 +23,12 @@ use crate::sql::dialect;
 use crate::sql::dml::cells::{self, Target};
 use crate::sql::dml::defaults::sequence_text;
 use crate::sql::partition_words::PartitionAction;
-use crate::sql::query;
 use crate::sql::response::{Response, Severity};
 use crate::sql::session::{Session, done};
 use crate::sql::shared::{parse_name, undefined_relation};
 use crate::sql::statement::{
-    AlterAction, AlterTable, Ast, ColumnDefinition, ConstraintKind, IdentityKind, ObjectKind,
-    SequenceOptions, TableConstraint,
+    AlterAction, AlterTable, Ast, ColumnDefinition, ConstraintKind, IdentityKind, SequenceOptions,
+    TableConstraint,
 };
 use crate::sql::storage_parameters;
 use crate::sql::system_columns;
@@ -43,11 +43,11 @@ impl Session {
     pub(super) async fn alter_table(&mut self, alter: &AlterTable) -> Result<Response> {
         refuse_more_than_partition(alter)?;
         let catalog = self.shared.current_catalog();
-        let table = match self.shared.relation(&catalog, &alter.name) {
-            Some(found) if !renames_columns(alter) && !is_kind(alter.kind, &found) => {
-                let message = format!("\"{}\" is not a {}", alter.name.name, alter.kind.noun());
-                return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
-            }
+        let found = self.shared.relation(&catalog, &alter.name);
+        if let Some(found) = found.as_ref().filter(|_| !renames_columns(alter)) {
+            check_kind(alter.kind, &alter.name, found)?;
+        }
+        let table = match found {
             None if alter.if_exists => {
                 let message = format!("relation \"{}\" does not exist, skipping", alter.name.name);
                 self.notice(Severity::Notice, Error::new(SqlState("00000"), message));
@@ -338,13 +338,7 @@ impl Session {
         let Some(Ast::Query(query)) = statement.map(|statement| statement.ast) else {
             return Err(Error::internal("a count is no query"));
         };
-        let query = {
-            let catalog = self.shared.current_catalog();
-            let schemas = self.shared.schemas(&catalog);
-            let environment = self.shared.environment();
-            let context = self.plan_context(&environment, &catalog, &schemas);
-            Arc::new(query::plan(&query, &context)?)
-        };
+        let query = self.planned(&query)?;
         let mut stream = self.query_stream(&query, &[]).await?;
         let mut total = 0;
         while let Some(batch) = stream.next().await {
@@ -808,17 +802,6 @@ impl Session {
         let mut edits = vec![Edit::Put(Object::Table(altered))];
         edits.extend(sequence.map(Edit::Delete));
         self.edit(edits).await
-    }
-}
-
-/// Whether ALTER of a kind may name the relation; ALTER TABLE may name most.
-fn is_kind(kind: ObjectKind, found: &Relation) -> bool {
-    match kind {
-        ObjectKind::View => matches!(found, Relation::View(_)),
-        ObjectKind::MaterializedView => {
-            matches!(found, Relation::Table(table) if table.materialized.is_some())
-        }
-        _ => true,
     }
 }
 

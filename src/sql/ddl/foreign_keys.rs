@@ -1,14 +1,11 @@
 //! Foreign keys in definitions: of which types they may be, and whether the rows that are there keep to one.
 
-use std::sync::Arc;
-
 use futures::StreamExt;
 
 use crate::catalog::{Constraint, ConstraintKind, Deferral, ForeignKey, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ddl::alter::quoted;
 use crate::sql::dialect::parse_query;
-use crate::sql::query;
 use crate::sql::session::Session;
 use crate::types::Type;
 use crate::types::arrow::value_at;
@@ -89,11 +86,7 @@ impl Session {
     /// The texts of the first row of a query of texts.
     async fn first_row(&mut self, sql: &str) -> Result<Vec<String>> {
         let query = parse_query(sql)?;
-        let query = {
-            let catalog = self.shared.current_catalog();
-            let schemas = self.shared.schemas(&catalog);
-            Arc::new(query::plan(&query, &self.plan_context(&self.shared.environment(), &catalog, &schemas))?)
-        };
+        let query = self.planned(&query)?;
         let mut stream = self.query_stream(&query, &[]).await?;
         while let Some(batch) = stream.next().await {
             let batch = batch?;

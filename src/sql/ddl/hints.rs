@@ -83,19 +83,16 @@ impl Session {
             return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
         }
         let marked = name.map(|name| index_of(&catalog, table, name)).transpose()?;
-        if let Some(index) = &marked {
-            let refused = match index {
-                index if !matches!(index.method, IndexMethod::Btree | IndexMethod::Gist) => {
-                    format!("\"{}\" because access method does not support clustering", index.name)
-                }
-                index if index.predicate.is_some() => format!("partial index \"{}\"", index.name),
-                _ => String::new(),
-            };
-            if !refused.is_empty() {
-                let what = if refused.starts_with('"') { "index " } else { "" };
-                let message = format!("cannot cluster on {what}{refused}");
-                return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        let refused = match &marked {
+            Some(index) if !matches!(index.method, IndexMethod::Btree | IndexMethod::Gist) => {
+                Some(format!("index \"{}\" because access method does not support clustering", index.name))
             }
+            Some(index) if index.predicate.is_some() => Some(format!("partial index \"{}\"", index.name)),
+            _ => None,
+        };
+        if let Some(what) = refused {
+            let message = format!("cannot cluster on {what}");
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
         }
         let oid = marked.map(|index| index.oid);
         self.mark(&catalog, table, |index| index.clustered = Some(index.oid) == oid).await

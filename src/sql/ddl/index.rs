@@ -273,7 +273,7 @@ pub(super) fn definition(
                 if let Type::Record(_) = ty {
                     let name = column_name(&column.subject);
                     let message = format!("column \"{name}\" has pseudo-type record");
-                    return Err(Error::new(SqlState("42P16"), message));
+                    return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message));
                 }
                 let generated = Generated { sql, guard: index.guard() };
                 hidden_column(table, &column_name(&column.subject), generated, ty)

@@ -240,7 +240,7 @@ impl Session {
 }
 
 /// 42809 when what is called a view or a sequence is none. ALTER TABLE and ALTER INDEX take whatever has the name.
-fn check_kind(kind: ObjectKind, name: &Name, found: &Relation) -> Result<()> {
+pub(super) fn check_kind(kind: ObjectKind, name: &Name, found: &Relation) -> Result<()> {
     let (fits, what) = match kind {
         ObjectKind::View => (matches!(found, Relation::View(_)), "a view"),
         ObjectKind::Sequence => (matches!(found, Relation::Sequence(_)), "a sequence"),

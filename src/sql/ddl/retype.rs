@@ -304,10 +304,7 @@ impl Session {
         let (name, ty, using) = (retype.column, &retype.ty, retype.using);
         let sql = using.map_or_else(|| quote_ident(name), str::to_owned);
         let query = parse_query(&select(table, [sql.as_str()]))?;
-        let catalog = self.shared.current_catalog();
-        let schemas = self.shared.schemas(&catalog);
-        let planned =
-            query::plan(&query, &self.plan_context(&self.shared.environment(), &catalog, &schemas))?;
+        let planned = self.planned(&query)?;
         let Some(output) = planned.columns.first() else { return Ok(()) };
         let target = Target { name, ty };
         if is_text_literal(&sql) || cells::check_assignable(&output.ty, &target).is_ok() {

@@ -127,7 +127,8 @@ impl Session {
         Ok((StoredQuery { sql: query.to_string(), uses: uses.collect() }, planned))
     }
 
-    fn planned(&self, query: &ast::Query) -> Result<Arc<Query>> {
+    /// A query planned in the session's catalogue and path.
+    pub(super) fn planned(&self, query: &ast::Query) -> Result<Arc<Query>> {
         let catalog = self.shared.current_catalog();
         let schemas = self.shared.schemas(&catalog);
         let environment = self.shared.environment();

@@ -9,18 +9,17 @@
 //!
 //! See "conflict_target" at <https://www.postgresql.org/docs/17/sql-insert.html#SQL-ON-CONFLICT>.
 
-use datafusion::sql::sqlparser::ast::{self, ConflictTarget, Expr};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, ConflictTarget, Expr};
 
 use crate::catalog::{Catalog, ConstraintKind, Index, IndexMethod, Oid, Table};
 use crate::error::{Error, Result, SqlState};
-use crate::sql::arguments;
 use crate::sql::conflict_target;
 use crate::sql::ddl_words::kept_expression;
 use crate::sql::dialect;
 use crate::sql::dml::cells::{self, Cell, ParamTypes, Target};
 use crate::sql::dml::insert::{cell_value, column_position};
 use crate::sql::system::{check_opclass, is_default_opclass, quote_ident};
-use crate::sql::trees::unnested;
+use crate::sql::trees::{operands, unnested};
 use crate::sql::words::{fold, object_name};
 use crate::types::{Type, Value};
 
@@ -229,8 +228,8 @@ fn needed(
 }
 
 /// Operators whose sides are of one type.
-fn compares(op: &ast::BinaryOperator) -> bool {
-    use ast::BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
+fn compares(op: &BinaryOperator) -> bool {
+    use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
     matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq)
 }
 
@@ -257,9 +256,6 @@ fn same_but_for_a_parameter(
     let ty = column.ty.bare();
     let target = Target { name: &column.name, ty: &ty };
     let Ok(Some(Cell::Constant(constant))) = cells::cell(constant, &target, params) else { return Ok(None) };
-    if arguments::parameter(unnested(parameter)).is_none() {
-        return Ok(None);
-    }
     Ok(match cells::cell(parameter, &target, params)? {
         Some(parameter @ Cell::Param(..)) => Some(Needed { parameter, constant, ty }),
         _ => None,
@@ -274,15 +270,6 @@ fn subject_at(table: &Table, position: usize) -> String {
     }
 }
 
-/// The parts of a conjunction.
 fn conjuncts(expr: &Expr) -> Vec<&Expr> {
-    match expr {
-        Expr::Nested(inner) => conjuncts(inner),
-        Expr::BinaryOp { left, op: ast::BinaryOperator::And, right } => {
-            let mut all = conjuncts(left);
-            all.extend(conjuncts(right));
-            all
-        }
-        other => vec![other],
-    }
+    operands(expr, &BinaryOperator::And)
 }

@@ -316,7 +316,7 @@ fn hidden_target(error: Error, target: &str) -> Error {
     let hint = format!(
         "There is an entry for table \"{target}\", but it cannot be referenced from this part of the query."
     );
-    Error::new(SqlState("42P10"), message).hint(hint)
+    Error::new(SqlState::INVALID_COLUMN_REFERENCE, message).hint(hint)
 }
 
 /// `name.*`

@@ -105,13 +105,10 @@ impl Checks {
         self.place.route(&self.table, rows)?;
         self.generated.fill(rows, execution)?;
         // Row by row: a later one is not looked at.
-        let (complete, missing) = match rows.iter().position(|row| self.null(row).is_some()) {
-            None => (&rows[..], None),
-            Some(first) => (&rows[..first], Some(&rows[first])),
-        };
-        self.verify_checks(complete, execution)?;
-        if let Some(row) = missing {
-            self.verify_not_null(row)?;
+        let missing = rows.iter().enumerate().find_map(|(at, row)| Some((at, self.null(row)?)));
+        self.verify_checks(&rows[..missing.map_or(rows.len(), |(at, _)| at)], execution)?;
+        if let Some((at, column)) = missing {
+            return Err(self.null_violation(column, &rows[at]));
         }
         match self.place.foreign(rows) {
             None => Ok(()),
@@ -184,21 +181,16 @@ impl Checks {
         missing.map(|(column, _)| column)
     }
 
-    fn verify_not_null(&self, row: &[Value]) -> Result<()> {
-        match self.null(row) {
-            None => Ok(()),
-            Some(column) => {
-                let table = &self.table;
-                let message = format!(
-                    "null value in column \"{}\" of relation \"{}\" violates not-null constraint",
-                    column.name, table.name
-                );
-                Err(Error::new(SqlState::NOT_NULL_VIOLATION, message)
-                    .detail(failing_row(table, row))
-                    .table(&table.schema, &table.name)
-                    .column(&column.name))
-            }
-        }
+    fn null_violation(&self, column: &Column, row: &[Value]) -> Error {
+        let table = &self.table;
+        let message = format!(
+            "null value in column \"{}\" of relation \"{}\" violates not-null constraint",
+            column.name, table.name
+        );
+        Error::new(SqlState::NOT_NULL_VIOLATION, message)
+            .detail(failing_row(table, row))
+            .table(&table.schema, &table.name)
+            .column(&column.name)
     }
 
     /// 0A000 for what ON CONFLICT DO UPDATE may not do: move a row to another partition.

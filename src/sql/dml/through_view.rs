@@ -178,12 +178,12 @@ impl Opened {
             let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else {
                 return Err(Error::internal("a view's list has a wildcard"));
             };
+            let known = column_named(expr, &below, &own);
             columns.push(OpenedColumn {
                 name: column.name.clone(),
                 expr: resolved(expr, &below, &own),
-                base: column_named(expr, &below, &own).and_then(|column| column.base),
-                default: own_default(view, place)
-                    .or_else(|| column_named(expr, &below, &own).and_then(|column| column.default.clone())),
+                base: known.and_then(|known| known.base),
+                default: own_default(view, place).or_else(|| known?.default.clone()),
             });
             *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: quoted(&column.name) };
         }

@@ -12,7 +12,7 @@ use crate::functions::hstore;
 use crate::sql::dialect;
 use crate::sql::grammar::IS_JSON;
 use crate::sql::system::names::quote_ident;
-use crate::sql::trees::unnested;
+use crate::sql::trees::{operands, unnested};
 use crate::sql::type_names;
 use crate::sql::words::{fold, object_name};
 use crate::types::{Type, Value, text};
@@ -295,9 +295,7 @@ impl Deparser<'_> {
 
     /// AND and OR take any number of operands.
     fn chain(&self, expr: &Expr, op: &BinaryOperator) -> String {
-        let mut parts = Vec::new();
-        operands(expr, op, &mut parts);
-        let parts = parts.into_iter().map(|part| self.operand(part, expr, true, None));
+        let parts = operands(expr, op).into_iter().map(|part| self.operand(part, expr, true, None));
         parts.collect::<Vec<_>>().join(&format!(" {op} "))
     }
 
@@ -442,17 +440,6 @@ fn needs_parentheses(expr: &Expr, above: &Expr, left: bool) -> bool {
         (Expr::UnaryOp { op: UnaryOperator::Not, .. }, Expr::UnaryOp { op: UnaryOperator::Not, .. }) => true,
         (_, Expr::UnaryOp { op: UnaryOperator::Not, .. }) => false,
         _ => true,
-    }
-}
-
-/// The operands of an AND or OR, those of the same inside it too.
-fn operands<'e>(expr: &'e Expr, wanted: &BinaryOperator, all: &mut Vec<&'e Expr>) {
-    match unnested(expr) {
-        Expr::BinaryOp { left, op, right } if op == wanted => {
-            operands(left, wanted, all);
-            operands(right, wanted, all);
-        }
-        other => all.push(other),
     }
 }
 

@@ -42,7 +42,7 @@ mod arrays;
 
 use arrays::array_of;
 pub use shown::shown;
-use shown::{as_name, items, keep_name, show_arguments, show_names, unnamed};
+use shown::{items, keep_name, show, show_arguments, show_names, unnamed};
 
 use crate::sql::known::Known;
 use crate::sql::rewrite::{arguments, name_of};
@@ -210,8 +210,8 @@ impl VisitorMut for Rewriter<'_> {
                 rewrite_operator(op);
                 tables::compare_procedures(left, right);
                 if *op == BinaryOperator::StringConcat {
-                    concatenate_name(left);
-                    concatenate_name(right);
+                    show(left);
+                    show(right);
                 }
             }
             Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
@@ -334,13 +334,6 @@ fn is_session_value(word: &str) -> bool {
     word.eq_ignore_ascii_case("current_schema") || word.eq_ignore_ascii_case("current_role")
 }
 
-/// `'...' || x::regclass` concatenates the name.
-fn concatenate_name(operand: &mut Expr) {
-    if let Some(name) = as_name(operand) {
-        *operand = name;
-    }
-}
-
 /// `x = ANY ('{a,b}')`, and of names of types `x = ANY ('{int4,text}'::regtype[])`
 fn rewrite_any(expr: &mut Expr) {
     let Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } = expr else { return };
@@ -397,9 +390,7 @@ fn rewrite_cast(expr: &mut Expr) {
     }
     // x::regclass::text is the name, x::regclass::oid the number.
     if is_text(data_type) {
-        if let Some(name) = as_name(inner) {
-            **inner = name;
-        }
+        show(inner);
         return;
     }
     let Expr::Cast { expr: innermost, data_type: between, .. } = inner.as_ref() else { return };

@@ -76,29 +76,40 @@ fn show_name(item: &mut SelectItem) {
         *expr = call(Reg::Class.printer(), vec![expr.clone()]);
         return;
     }
+    show(expr);
+}
+
+/// Shows a name's oid as the name.
+pub fn show(expr: &mut Expr) {
     if let Some(name) = as_name(expr) {
         *expr = name;
     }
 }
 
 /// What an expression that is a name's oid shows: a cast, also where CASE, COALESCE, an array or a subquery hands it on.
-pub fn as_name(expr: &Expr) -> Option<Expr> {
+fn as_name(expr: &Expr) -> Option<Expr> {
+    if let Expr::Cast { expr: inner, data_type, .. } = expr {
+        return Reg::of(data_type).map(|reg| call(reg.printer(), vec![inner.as_ref().clone()]));
+    }
+    let hands_on = match expr {
+        Expr::Nested(_) | Expr::Case { .. } | Expr::Array(_) | Expr::Subquery(_) => true,
+        Expr::Function(function) => {
+            matches!(unqualified(&function.name).as_deref(), Some("coalesce" | "array_agg"))
+        }
+        _ => false,
+    };
+    if !hands_on {
+        return None;
+    }
     let mut shown = expr.clone();
     match &mut shown {
-        Expr::Cast { expr: inner, data_type, .. } => {
-            return Reg::of(data_type).map(|reg| call(reg.printer(), vec![inner.as_ref().clone()]));
-        }
         Expr::Nested(inner) => **inner = as_name(inner)?,
         Expr::Case { conditions, else_result, .. } => {
             let results = conditions.iter_mut().map(|when| &mut when.result);
             all_as_names(results.chain(else_result.iter_mut().map(|result| &mut **result)))?;
         }
         Expr::Array(array) => all_as_names(array.elem.iter_mut())?,
-        Expr::Function(function)
-            if matches!(unqualified(&function.name).as_deref(), Some("coalesce" | "array_agg")) =>
-        {
-            all_as_names(values_of(function))?;
-        }
+        Expr::Function(function) => all_as_names(values_of(function))?,
         Expr::Subquery(query) => match query.body.as_mut() {
             SetExpr::Select(select) => match select.projection.as_mut_slice() {
                 [SelectItem::UnnamedExpr(item) | SelectItem::ExprWithAlias { expr: item, .. }] => {
@@ -161,9 +172,7 @@ pub fn show_arguments(function: &mut Function) {
         return;
     }
     for argument in values_of(function) {
-        if let Some(name) = as_name(argument) {
-            *argument = name;
-        }
+        show(argument);
     }
 }
 
