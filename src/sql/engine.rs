@@ -1,6 +1,6 @@
 //! What all sessions of a database share: the database and the planner's state.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock, Weak};
 
 use tokio::runtime::Handle;
@@ -12,6 +12,7 @@ use crate::memory::Budget;
 use crate::planner::environment::Environment;
 use crate::sql::databases::{Databases, Seats};
 use crate::sql::notifications::Exchange;
+use crate::sql::repeated::Repeated;
 
 /// Made once per database of a server; sessions hold it.
 pub struct Engine {
@@ -27,8 +28,7 @@ pub struct Engine {
     pub settings: Vec<(String, String)>,
     /// Who is connected.
     pub seats: Seats,
-    /// Plans of repeated statements, of all sessions.
-    pub plans_kept: AtomicUsize,
+    pub repeated: Repeated,
     databases: Weak<Databases>,
     workers: OnceLock<Handle>,
 }
@@ -51,7 +51,7 @@ impl Engine {
             sessions: AtomicU64::new(0),
             settings: databases.settings().to_vec(),
             seats: Seats::default(),
-            plans_kept: AtomicUsize::new(0),
+            repeated: Repeated::new(databases.budget()),
             databases: Arc::downgrade(databases),
             workers: OnceLock::new(),
         }))

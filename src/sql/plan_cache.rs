@@ -37,8 +37,8 @@ const USES_MAX: u32 = 1_000;
 /// Executions of a plan with a join: a sixteenth of what planning costs is little beside running it, and tables that grow
 /// or other parameters soon have a plan that suits them.
 const JOINS_MAX: u32 = 16;
-/// Plans kept per statement: portals of one statement that are open at once are rare.
-const PLANS_MAX: usize = 4;
+/// Plans kept per statement: those of sessions that run it at the same time.
+const PLANS_MAX: usize = 8;
 
 /// Physical plans made since the server started; a statement that reuses its plan adds none.
 pub static PLANS_MADE: AtomicU64 = AtomicU64::new(0);

@@ -31,7 +31,6 @@ use crate::sql::locate::locate;
 use crate::sql::notifications::{Mailbox, Notification};
 use crate::sql::parameters;
 use crate::sql::plans::Plan;
-use crate::sql::repeated::Repeated;
 use crate::sql::response::{Notice, Response, Rows, Severity};
 use crate::sql::settings::{Settings, Value as SettingValue, id, parse_bool};
 use crate::sql::shared::Shared;
@@ -156,7 +155,6 @@ pub struct Session {
     pub(crate) calls: HashMap<Oid, Arc<Prepared>>,
     /// Of the query string that was parsed last, until a statement of it is planned.
     pub(crate) parse_time: Duration,
-    pub(crate) repeated: Repeated,
 }
 
 impl Session {
@@ -203,7 +201,6 @@ impl Session {
             notices: Vec::new(),
             calls: HashMap::new(),
             parse_time: Duration::ZERO,
-            repeated: Repeated::default(),
         })
     }
 
@@ -660,7 +657,6 @@ impl Session {
     fn discard(&mut self, what: Discard) -> Result<Response> {
         match what {
             Discard::All => {
-                self.forget_repeated();
                 self.refuse_in_block("DISCARD ALL")?;
                 self.cursors.clear();
                 self.show_cursors();
@@ -677,10 +673,7 @@ impl Session {
                 Ok(done("DISCARD SEQUENCES"))
             }
             // Those of prepared statements are checked against the catalogue at each execution.
-            Discard::Plans => {
-                self.forget_repeated();
-                Ok(done("DISCARD PLANS"))
-            }
+            Discard::Plans => Ok(done("DISCARD PLANS")),
             Discard::Temp => {
                 self.refuse_in_block("DISCARD TEMP")?;
                 drop_temporary(&self.shared.engine.database, Some(&self.shared.temporary_schema()))?;

@@ -69,6 +69,137 @@ fn a_query_that_comes_again_is_not_planned_again_and_answers_for_its_own_vector(
     });
 }
 
+/// Each `$` is another value each time.
+const CHANGES: [&str; 8] = [
+    "UPDATE kinds SET big = $, label = 'new $', price = $.5 WHERE id = $ RETURNING *",
+    "INSERT INTO kinds (id, small, big, price, ratio, single, label, code, day, at, flags, tags, doc, raw, mood) VALUES \
+     (100$, $, $, $.255, $.1, $.1, 'it''s $', 'ab$  ', '2024-01-$', '2024-01-$ 10:00', '101', '{$,NULL}', '{\"k\": $}', \
+     '\\x0$', 'sad') RETURNING *",
+    "INSERT INTO kinds (id, label) VALUES (200$, $), (300$, 'x'), (400$, -$.50) RETURNING id, label",
+    "INSERT INTO kinds (id, small) VALUES (500$, $.7), (600$, -$) RETURNING small",
+    "INSERT INTO kinds (id, big) VALUES (1$, 3000000000) ON CONFLICT (id) DO UPDATE SET big = $, code = 'z$' RETURNING *",
+    "DELETE FROM kinds WHERE id IN (100$, 300$) OR label = '$' RETURNING id",
+    "UPDATE kinds SET small = 7000$ WHERE id = $",
+    "INSERT INTO kinds (id, code) VALUES (700$, 'far too long $')",
+];
+
+/// So many of the first queries have parameters in the place of all their literals.
+const PLANNED_ONCE: usize = 14;
+const CHANGES_PLANNED_ONCE: usize = 2;
+
+const QUERIES: [&str; 25] = [
+    "SELECT id FROM kinds WHERE small = $ OR big = $ OR price = $.5 OR ratio = $.1 ORDER BY id",
+    "SELECT id FROM kinds WHERE day = '2024-01-$' OR at > '2024-01-$ 12:00'::timestamp OR at = '2024-01-1$ 00:00:00.4' ORDER BY 1",
+    "SELECT id FROM kinds WHERE flags = '101' OR tags = '{$}' OR doc = '{\"k\": $}' OR raw = '\\x0$' ORDER BY id",
+    "SELECT id FROM kinds WHERE mood = 'sad' OR mood > 'ok' AND id > $ ORDER BY id",
+    "SELECT id FROM kinds WHERE id IN ($, 1, 2) AND small NOT IN ($) AND id BETWEEN 1 AND $ OR id NOT BETWEEN -$ AND 1$ ORDER BY id",
+    "SELECT count(*) FROM kinds WHERE id >= $ HAVING count(*) > $",
+    "SELECT small > $, count(*) FROM kinds GROUP BY small > $ ORDER BY 1",
+    "SELECT small > $, count(*) FROM kinds WHERE small <> $ GROUP BY small > $ ORDER BY small > $ DESC",
+    "SELECT CASE WHEN small = $ THEN 'a' WHEN label = 'l$' THEN 'b' ELSE 'c' END FROM kinds ORDER BY id",
+    "SELECT id FROM kinds WHERE doc->>'k' = '$' OR (doc->'k')::int = $ ORDER BY id",
+    "SELECT id FROM kinds k WHERE EXISTS (SELECT 1 FROM kinds WHERE label = '$' OR id = $) AND k.id < $ ORDER BY id",
+    "SELECT a.id FROM kinds a JOIN kinds b ON a.id = b.small AND b.id < $ WHERE a.label > 'l$' ORDER BY 1",
+    "WITH few AS (SELECT * FROM kinds WHERE id < $) SELECT id FROM few WHERE id <> $ ORDER BY id",
+    "SELECT id FROM kinds WHERE label = 'l$' FOR UPDATE",
+    "SELECT id FROM kinds WHERE small = $ + 1 OR small + 1 = $ OR -small = -$ ORDER BY id",
+    "SELECT id FROM kinds WHERE active = '$' AND id > $",
+    "SELECT id, single = $.1, ratio = $.1, single = '$.1', small = $.0, price = $.505, small < 70000$ FROM kinds ORDER BY id",
+    "SELECT id FROM kinds WHERE label = 'l$' OR code = 'c$' OR code = 'c$   ' OR label = 'l$ ' ORDER BY id",
+    "SELECT DISTINCT small = $ FROM kinds ORDER BY small = $",
+    "SELECT id FROM kinds WHERE label = $",
+    "SELECT id FROM kinds WHERE big = '$x'",
+    "SELECT id FROM kinds WHERE big = $ AND nothing = 5",
+    "SELECT id FROM kinds WHERE small = 3000000000$",
+    "SELECT id FROM kinds WHERE active = $",
+    "SELECT $ / (id - 1) = 1 FROM kinds WHERE id = $",
+];
+
+/// Literals of all types, in all places where they may be parameters, and what PostgreSQL would make of them: the same
+/// statement with a comment is planned each time.
+#[test]
+fn literals_of_what_comes_again_mean_what_they_say() {
+    House::new().run(async |house| {
+        let client = house.connect().await;
+        client
+            .batch_execute(
+                "CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy'); CREATE TABLE kinds (id int PRIMARY KEY, small smallint, \
+                 big bigint, price numeric(10,2), ratio float8, single real, label text, code char(4), day date, \
+                 at timestamp(0), flags bit(3), tags int[], doc jsonb, raw bytea, mood mood, active boolean); \
+                 INSERT INTO kinds SELECT i, i, i, i + 0.5, i + 0.1, i + 0.1, 'l' || i, 'c' || i, '2024-01-01'::date + i, \
+                 '2024-01-01'::timestamp + i * '1 day'::interval, '101', ARRAY[i], jsonb_build_object('k', i), \
+                 decode('0' || i, 'hex'), 'ok', i % 2 = 0 FROM generate_series(1, 9) i",
+            )
+            .await
+            .expect("a table");
+        for (number, sql) in QUERIES.into_iter().enumerate() {
+            for x in ["1", "2", "5", "7", "9"] {
+                let said = sql.replace('$', x);
+                let planned = ask(&client, &format!("{said} -- once")).await;
+                assert_eq!(ask(&client, &said).await, planned, "{said}");
+            }
+            if number < PLANNED_ONCE {
+                let start = sql.split(['$', '\'']).next().unwrap_or_default();
+                assert_eq!(planning(&client, start.trim_end_matches('(')).await, "t", "{sql}");
+            }
+        }
+        for (number, sql) in CHANGES.into_iter().enumerate() {
+            for x in ["1", "2", "5", "7", "9"] {
+                let said = sql.replace('$', x);
+                client.batch_execute("BEGIN").await.expect("a block");
+                let planned = ask(&client, &format!("{said} -- once")).await;
+                client.batch_execute("ROLLBACK").await.expect("no block");
+                assert_eq!(ask(&client, &said).await, planned, "{said}");
+            }
+            if number < CHANGES_PLANNED_ONCE {
+                let start = sql.split(['$', '(']).next().unwrap_or_default();
+                assert_eq!(planning(&client, start).await, "t", "{sql}");
+            }
+        }
+        // A partial index is found by the constant, and not by a parameter.
+        client.batch_execute("CREATE INDEX few ON kinds (big) WHERE label = 'l3'").await.expect("an index");
+        for label in ["l1", "l2", "l3", "l4"] {
+            let sql = format!("EXPLAIN SELECT big FROM kinds WHERE label = '{label}' AND big = 3");
+            let planned = ask(&client, &format!("{sql} -- once")).await;
+            assert_eq!(ask(&client, &sql).await, planned);
+        }
+    });
+}
+
+/// Another session has the plans of the first, as far as they are its own.
+#[test]
+fn what_one_session_has_planned_another_need_not() {
+    House::new().run(async |house| {
+        let (client, other) = (house.connect().await, house.connect().await);
+        client.batch_execute(TABLE).await.expect("a table");
+        for id in 1..4 {
+            assert_eq!(ask(&client, &format!("SELECT id FROM t WHERE id = {id}")).await, id.to_string());
+        }
+        assert_eq!(ask(&other, "SELECT id FROM t WHERE id = 50").await, "50");
+        assert_eq!(planning(&other, "SELECT id FROM t WHERE id").await, "t");
+        // Temporary tables are of one session, also those that come later.
+        other.batch_execute("CREATE TEMP TABLE t AS SELECT 7 AS id").await.expect("a table of its own");
+        for _ in 0..4 {
+            assert_eq!(ask(&other, "SELECT id FROM t WHERE id = 7").await, "7");
+            assert_eq!(ask(&other, "SELECT id FROM t WHERE id = 50").await, "");
+            assert_eq!(ask(&client, "SELECT id FROM t WHERE id = 50").await, "50");
+        }
+        other.batch_execute("DROP TABLE t").await.expect("dropped");
+        assert_eq!(ask(&other, "SELECT id FROM t WHERE id = 50").await, "50");
+        // Definitions of an open transaction are nobody else's.
+        client.batch_execute("BEGIN; ALTER TABLE t RENAME COLUMN kind TO sort").await.expect("renamed");
+        for id in 1..4 {
+            assert_eq!(
+                ask(&client, &format!("SELECT sort FROM t WHERE id = {id}")).await,
+                format!("k{}", id % 3)
+            );
+        }
+        client.batch_execute("ROLLBACK").await.expect("as it was");
+        assert_eq!(ask(&client, "SELECT sort FROM t WHERE id = 3").await, "42703 Some(Original(8))");
+        assert_eq!(ask(&other, "SELECT kind FROM t WHERE id = 3").await, "k0");
+    });
+}
+
 #[test]
 fn errors_of_a_query_that_comes_again_are_its_own() {
     House::new().run(async |house| {
