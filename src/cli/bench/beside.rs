@@ -13,7 +13,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
-use crate::cli::bench::report::{Changed, Filtered, Grown, Report, Searched};
+use crate::cli::bench::report::{Changed, Filtered, Grown, Report, Said, Searched};
 use crate::error::{Error, Result};
 
 /// Recalls at which curves are compared: what the literature and pgvector's own documentation speak of.
@@ -33,6 +33,7 @@ pub fn comparison(servers: &[&[Report]]) -> Result<String> {
     at_recalls(&mut out, &reports);
     filters(&mut out, &reports);
     live(&mut out, &reports);
+    statements(&mut out, &reports);
     Ok(out)
 }
 
@@ -269,6 +270,21 @@ fn live(out: &mut String, reports: &[Report]) {
             vec![format!("{recall:.3}"), number(inserts.qps), number(searches.qps), p50, p99]
         };
         points(out, cells, &both, of_step, |step| step.inserts.qps);
+    }
+}
+
+/// Medians of one connection in microseconds, and how many times as long the second server takes for a text.
+fn statements(out: &mut String, reports: &[Report]) {
+    if reports[0].statements.is_empty() {
+        return;
+    }
+    let each = ["prepared, us", "literals, us"];
+    head(out, &columns(&["statement"], &each, reports.len(), "literals, B / A"));
+    for (at, first) in reports[0].statements.iter().enumerate() {
+        let both: Vec<&Said> = reports.iter().filter_map(|report| report.statements.get(at)).collect();
+        let microseconds = |milliseconds: f64| number(milliseconds * 1e3);
+        let of_said = |said: &Said| vec![microseconds(said.prepared.p50), microseconds(said.literals.p50)];
+        points(out, vec![first.statement.clone()], &both, of_said, |said| 1.0 / said.literals.p50);
     }
 }
 

@@ -16,13 +16,58 @@ const TICKS_PER_SECOND: f64 = 100.0;
 pub struct Job<'a> {
     pub url: &'a str,
     pub settings: &'a [String],
-    pub sql: &'a str,
-    /// Parameters of each query; they go round.
-    pub params: &'a [Vec<Raw>],
+    pub asked: Asked<'a>,
     pub connections: usize,
     pub end: End<'a>,
     /// The server's process, for its processor time.
     pub process: Option<u32>,
+}
+
+/// One query after the other; behind the last comes the first.
+#[derive(Clone, Copy)]
+pub enum Asked<'a> {
+    /// A prepared statement with these parameters.
+    Prepared { sql: &'a str, params: &'a [Vec<Raw>] },
+    /// Texts by the simple protocol.
+    Texts(&'a [String]),
+}
+
+impl Asked<'_> {
+    fn len(self) -> usize {
+        match self {
+            Asked::Prepared { params, .. } => params.len(),
+            Asked::Texts(texts) => texts.len(),
+        }
+    }
+}
+
+/// Who asks.
+struct Client<'a> {
+    connection: Connection,
+    statement: Option<tokio_postgres::Statement>,
+    asked: Asked<'a>,
+}
+
+impl<'a> Client<'a> {
+    fn open(job: &Job<'a>) -> Result<Client<'a>> {
+        let connection = Connection::open(job.url, job.settings)?;
+        let statement = match job.asked {
+            Asked::Prepared { sql, .. } => Some(connection.prepare(sql)?),
+            Asked::Texts(_) => None,
+        };
+        Ok(Client { connection, statement, asked: job.asked })
+    }
+
+    fn ask(&self, turn: usize) -> Result<()> {
+        let turn = turn % self.asked.len();
+        match (self.asked, &self.statement) {
+            (Asked::Prepared { params, .. }, Some(statement)) => {
+                self.connection.query(statement, &params[turn]).map(drop)
+            }
+            (Asked::Prepared { .. }, None) => Err(Error::internal("a statement that was not prepared")),
+            (Asked::Texts(texts), _) => self.connection.text(&texts[turn]).map(drop),
+        }
+    }
 }
 
 /// When to stop asking.
@@ -113,15 +158,15 @@ fn ask(job: &Job, index: usize, barrier: &Barrier) -> Result<Latencies> {
     let prepared = prepare(job, index);
     // Everybody reaches the barrier, or nobody would.
     barrier.wait();
-    let (connection, statement) = prepared?;
+    let client = prepared?;
     let start = Instant::now();
     let mut last = start;
     let mut seconds = Vec::new();
-    let share = |index: usize| index * job.params.len() / job.connections;
+    let share = |index: usize| index * job.asked.len() / job.connections;
     let mut turn = share(index);
     let end = if job.end.is_once() { share(index + 1) } else { usize::MAX };
     while turn < end && !job.end.has_come(last - start) {
-        connection.query(&statement, &job.params[turn % job.params.len()])?;
+        client.ask(turn)?;
         let now = Instant::now();
         seconds.push((now - last).as_secs_f64());
         last = now;
@@ -130,15 +175,12 @@ fn ask(job: &Job, index: usize, barrier: &Barrier) -> Result<Latencies> {
     Ok(Latencies { seconds, wall: (last - start).as_secs_f64() })
 }
 
-fn prepare(job: &Job, index: usize) -> Result<(Connection, tokio_postgres::Statement)> {
-    let connection = Connection::open(job.url, job.settings)?;
-    let statement = connection.prepare(job.sql)?;
+fn prepare<'a>(job: &Job<'a>, index: usize) -> Result<Client<'a>> {
+    let client = Client::open(job)?;
     if !job.end.is_once() {
-        for turn in 0..WARM_UP {
-            connection.query(&statement, &job.params[(index + turn) % job.params.len()])?;
-        }
+        (0..WARM_UP).try_for_each(|turn| client.ask(index + turn))?;
     }
-    Ok((connection, statement))
+    Ok(client)
 }
 
 pub fn panicked() -> Error {

@@ -1,14 +1,15 @@
 //! `hither bench`: a client that measures any server speaking pgvector's SQL, through the same protocol.
 //!
 //! ```text
-//!   load      CREATE TABLE, COPY BINARY                        rows/s
-//!   index     CREATE INDEX USING hnsw, and on the metadata     seconds, bytes
-//!   floor     SELECT 1, prepared                               what the wire costs
-//!   search    k nearest at several ef_search and connections   recall, QPS, latencies
-//!   filtered  the same under predicates                        recall, rows per answer, wrong rows, QPS
-//!   insert    single-row autocommit INSERTs                    rows/s, each found afterwards
-//!   update    single-row UPDATEs of a metadata column          rows/s, counted afterwards
-//!   live      INSERTs of rows held back, beside searches       rows/s, latencies, recall as the table grows
+//!   load        CREATE TABLE, COPY BINARY                        rows/s
+//!   index       CREATE INDEX USING hnsw, and on the metadata     seconds, bytes
+//!   floor       SELECT 1, prepared                               what the wire costs
+//!   search      k nearest at several ef_search and connections   recall, QPS, latencies
+//!   filtered    the same under predicates                        recall, rows per answer, wrong rows, QPS
+//!   insert      single-row autocommit INSERTs                    rows/s, each found afterwards
+//!   update      single-row UPDATEs of a metadata column          rows/s, counted afterwards
+//!   live        INSERTs of rows held back, beside searches       rows/s, latencies, recall as the table grows
+//!   statements  an application's, prepared and as texts          latencies of both
 //! ```
 //!
 //! Nothing but SQL is used, so pointing it at PostgreSQL with pgvector is a matter of the URL, and `--beside` has two
@@ -22,6 +23,7 @@ mod data;
 mod measure;
 mod numpy;
 mod report;
+mod statements;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -33,8 +35,8 @@ use crate::distance::Metric;
 use crate::error::{Error, Result, SqlState};
 use client::{Connection, Raw, put_vector, vector};
 use data::{Data, K, Truth};
-use measure::{End, Job, measure};
-use report::{Built, Changed, Filtered, Grown, Loaded, Progress, Report, Searched};
+use measure::{Asked, End, Job, measure};
+use report::{Built, Changed, Filtered, Grown, Loaded, Progress, Report, Said, Searched};
 
 /// Queries whose answers are judged per filter.
 const FILTER_QUERIES_MAX: usize = 200;
@@ -42,6 +44,9 @@ const FILTER_QUERIES_MAX: usize = 200;
 const CHUNK_BYTES: usize = 256 << 10;
 /// Rows of the insert phase get ids from here.
 const INSERT_ID_FIRST: i64 = 1 << 40;
+/// Queries of each kind that the statements phase has, and changes, of which each is made once.
+const STATEMENTS: usize = 1_000;
+const STATEMENTS_CHANGES: usize = 500;
 /// How often the live phase stops to measure recall.
 const LIVE_STEPS: usize = 10;
 
@@ -128,6 +133,7 @@ enum Phase {
     Insert,
     Update,
     Live,
+    Statements,
 }
 
 fn metric(name: &str) -> Result<Metric, String> {
@@ -217,6 +223,7 @@ impl Bench {
                 Phase::Insert => self.insert()?,
                 Phase::Update => self.update()?,
                 Phase::Live => self.live()?,
+                Phase::Statements => self.statements()?,
             }
             // After each phase, so that an interrupted run leaves what it has.
             self.save()?;
@@ -310,7 +317,7 @@ impl Bench {
     }
 
     fn floor(&mut self) -> Result<()> {
-        let job = Job { sql: "SELECT 1", params: &[Vec::new()], connections: 1, ..self.job(&[]) };
+        let job = Job { asked: Asked::Prepared { sql: "SELECT 1", params: &[Vec::new()] }, ..self.job(&[]) };
         let speed = measure(&job)?;
         self.report().floor(speed);
         Ok(())
@@ -326,7 +333,11 @@ impl Bench {
             let truth = self.truth.as_ref().ok_or_else(|| Error::internal("no exact answers"))?;
             let verdict = self.data.judge(truth, &answers, None);
             for connections in self.args.connections.clone() {
-                let speed = measure(&Job { sql: &sql, params: &params, connections, ..self.job(&settings) })?;
+                let speed = measure(&Job {
+                    asked: Asked::Prepared { sql: &sql, params: &params },
+                    connections,
+                    ..self.job(&settings)
+                })?;
                 self.report().searched(Searched::new(ef, connections, verdict, speed));
             }
         }
@@ -344,8 +355,11 @@ impl Bench {
                 let answers = self.answers(&settings, &sql, judged)?;
                 let truth = self.truth.as_ref().ok_or_else(|| Error::internal("no exact answers"))?;
                 let verdict = self.data.judge(truth, &answers, Some(index));
-                let speed =
-                    measure(&Job { sql: &sql, params: &params, connections: 1, ..self.job(&settings) })?;
+                let speed = measure(&Job {
+                    asked: Asked::Prepared { sql: &sql, params: &params },
+                    connections: 1,
+                    ..self.job(&settings)
+                })?;
                 let point = Filtered::new(&self.data.filters[index], ef, verdict, speed);
                 self.report().filtered(point);
             }
@@ -363,8 +377,12 @@ impl Bench {
             let params: Vec<Vec<Raw>> = (0..rows).map(|row| self.row_params(row, id + row as i64)).collect();
             let settings = self.args.settings.clone();
             let end = End::OnceWithin(self.args.seconds);
-            let speed =
-                measure(&Job { sql: &sql, params: &params, connections, end, ..self.job(&settings) })?;
+            let speed = measure(&Job {
+                asked: Asked::Prepared { sql: &sql, params: &params },
+                connections,
+                end,
+                ..self.job(&settings)
+            })?;
             self.expect(speed.queries, &format!("id >= {id}"))?;
             self.report().inserted(Changed { connections, speed });
             id += rows as i64;
@@ -385,8 +403,12 @@ impl Bench {
             let params: Vec<Vec<Raw>> =
                 (0..rows).map(|row| vec![int4(size(row)), int8(row as i64)]).collect();
             let end = End::Once;
-            let speed =
-                measure(&Job { sql: &sql, params: &params, connections, end, ..self.job(&settings) })?;
+            let speed = measure(&Job {
+                asked: Asked::Prepared { sql: &sql, params: &params },
+                connections,
+                end,
+                ..self.job(&settings)
+            })?;
             self.expect(if turned { rows } else { 0 }, "size < 0")?;
             self.report().updated(Changed { connections, speed });
         }
@@ -410,15 +432,13 @@ impl Bench {
             let params: Vec<Vec<Raw>> = rows.clone().map(|row| self.row_params(row, row as i64)).collect();
             let over = AtomicBool::new(false);
             let writing = Job {
-                sql: &insert,
-                params: &params,
+                asked: Asked::Prepared { sql: &insert, params: &params },
                 connections: writers.min(params.len()).max(1),
                 end: End::Once,
                 ..self.job(&settings)
             };
             let searching = Job {
-                sql: &search,
-                params: &queries,
+                asked: Asked::Prepared { sql: &search, params: &queries },
                 end: End::When(&over),
                 process: None,
                 ..self.job(&settings)
@@ -456,12 +476,38 @@ impl Bench {
         Job {
             url: &self.server().url,
             settings,
-            sql: "",
-            params: &[],
+            asked: Asked::Texts(&[]),
             connections: 1,
             end: End::After(self.args.seconds),
             process: self.server().process,
         }
+    }
+
+    /// Statements of an application, one connection; what INSERT adds is deleted again.
+    fn statements(&mut self) -> Result<()> {
+        let (table, settings) = (self.args.table.clone(), self.args.settings.clone());
+        let index = format!("CREATE INDEX IF NOT EXISTS {table}_title ON {table} (title)");
+        self.control().run(&index)?;
+        let _ = self.control().run(&format!("ANALYZE {table}"));
+        let mut said = Vec::new();
+        for statement in statements::all(&table, &self.data, self.args.metric, INSERT_ID_FIRST) {
+            let (times, end) = match statement.changes {
+                true => (STATEMENTS_CHANGES, End::Once),
+                false => (STATEMENTS, End::After(self.args.seconds)),
+            };
+            let (sql, params) = statement.prepared(0..times);
+            let texts = statement.texts(times..2 * times);
+            let ask = |asked| measure(&Job { asked, end, ..self.job(&settings) });
+            let prepared = ask(Asked::Prepared { sql: &sql, params: &params })?;
+            let literals = ask(Asked::Texts(&texts))?;
+            if statement.name == "INSERT" {
+                self.expect(2 * times, &format!("id >= {INSERT_ID_FIRST}"))?;
+            }
+            said.push(Said { statement: statement.name.to_owned(), prepared, literals });
+        }
+        self.expect(0, &format!("id >= {INSERT_ID_FIRST}"))?;
+        self.report().said(said);
+        Ok(())
     }
 
     fn settings(&self, ef: u32) -> Vec<String> {

@@ -29,6 +29,7 @@ pub struct Report {
     pub insert: Vec<Changed>,
     pub update: Vec<Changed>,
     pub live: Vec<Grown>,
+    pub statements: Vec<Said>,
 }
 
 #[derive(serde::Deserialize, serde::Serialize)]
@@ -112,6 +113,15 @@ pub struct Grown {
     pub searches: Speed,
 }
 
+/// A statement of an application.
+#[derive(serde::Deserialize, serde::Serialize)]
+pub struct Said {
+    pub statement: String,
+    pub prepared: Speed,
+    /// With its values in the text.
+    pub literals: Speed,
+}
+
 impl Grown {
     pub fn new(rows: usize, verdict: Verdict, inserts: Speed, searches: Speed) -> Grown {
         Grown { rows, recall: verdict.recall, inserts, searches }
@@ -138,6 +148,7 @@ impl Report {
             insert: Vec::new(),
             update: Vec::new(),
             live: Vec::new(),
+            statements: Vec::new(),
         }
     }
 
@@ -225,6 +236,15 @@ impl Report {
             line(&step.searches)
         );
         self.live.push(step);
+    }
+
+    pub fn said(&mut self, statements: Vec<Said>) {
+        println!("statements                           {HEAD}");
+        for said in &statements {
+            println!("          {:<24} prepared {}", said.statement, line(&said.prepared));
+            println!("          {:<24} literals {}", "", line(&said.literals));
+        }
+        self.statements = statements;
     }
 }
 
