@@ -6,9 +6,10 @@
 //! ```
 //!
 //! Only literals whose type follows from what they stand beside, as that of a parameter does, are parameters: behind a
-//! comparison or an assignment (`=`, `<` and their like), in the list of IN, on either side of BETWEEN's AND, in the rows of
-//! INSERT ... VALUES, and vectors behind operators of distances. What follows must end the expression, so that `5 + small`
-//! is not a `smallint`. Everything else stays in the text.
+//! comparison or an assignment (`=`, `<`, LIKE and their like), in the list of IN, on either side of BETWEEN's AND, in the
+//! rows of INSERT ... VALUES, behind LIMIT and OFFSET, and vectors behind operators of distances. What follows must end the
+//! expression, so that `5 + small` is not a `smallint`. `ANY (ARRAY[1, 2])` is one parameter, however long. Everything else
+//! stays in the text.
 
 use std::borrow::Cow;
 
@@ -47,6 +48,10 @@ enum Role {
     Number,
     /// A number in a row of INSERT.
     Inserted,
+    /// An array of numbers, as text.
+    Numbers,
+    /// An array of strings, as text: ARRAY['x'] is of `text`, whatever it is compared with.
+    Texts,
 }
 
 impl Literal<'_> {
@@ -57,11 +62,15 @@ impl Literal<'_> {
             Role::Vector => ty.is_pgvectors(),
             Role::Quoted => !matches!(ty, Type::Oid | Type::Void | Type::Polymorphic(_) | Type::Record(_)),
             Role::Inserted if *ty == Type::Float4 => true,
-            Role::Number | Role::Inserted => {
-                matches!(ty, Type::Int2 | Type::Int4 | Type::Int8 | Type::Float8 | Type::Numeric(_))
-            }
+            Role::Number | Role::Inserted => is_number(ty),
+            Role::Numbers => matches!(ty, Type::Array(of) if is_number(of)),
+            Role::Texts => matches!(ty, Type::Array(of) if matches!(**of, Type::Text | Type::Varchar(_))),
         }
     }
+}
+
+fn is_number(ty: &Type) -> bool {
+    matches!(ty, Type::Int2 | Type::Int4 | Type::Int8 | Type::Float8 | Type::Numeric(_))
 }
 
 /// Operators beside which a literal is a vector, whatever its type.
@@ -271,6 +280,10 @@ impl<'a> Reading<'a, '_> {
         let mut copied = 0;
         for number in 0..self.tokens.len() {
             let token = self.tokens[number];
+            // Part of an array.
+            if token.start < copied {
+                continue;
+            }
             match (token.kind, self.text(number)) {
                 (Kind::Sign, "(") => self.within.push(self.opened(number)),
                 (Kind::Sign, ")") => {
@@ -278,14 +291,18 @@ impl<'a> Reading<'a, '_> {
                         self.row_end = Some(number);
                     }
                 }
-                (Kind::Text | Kind::Number, _) => {
-                    let Some((literal, start)) = self.literal(number) else { continue };
+                (Kind::Text | Kind::Number | Kind::Word, _) => {
+                    let found = match token.kind {
+                        Kind::Word => self.array(number),
+                        _ => self.literal(number).map(|(literal, start)| (literal, start, token.end)),
+                    };
+                    let Some((literal, start, end)) = found else { continue };
                     if self.lifted.literals.len() == LITERALS_MAX {
                         return None;
                     }
                     self.lifted.text.push_str(&self.sql[copied..start]);
                     self.push(literal);
-                    copied = token.end;
+                    copied = end;
                 }
                 _ => {}
             }
@@ -378,6 +395,54 @@ impl<'a> Reading<'a, '_> {
         is_open && self.tokens[before].kind == Kind::Sign && DISTANCES.contains(&self.text(before))
     }
 
+    /// The array that begins with the word of a number, where it starts and ends, when it is all there is behind ANY.
+    fn array(&self, number: usize) -> Option<(Literal<'a>, usize, usize)> {
+        let operator = number.checked_sub(3)?;
+        let is_array = self.is_word(number, "ARRAY")
+            && self.is_sign(number - 1, "(")
+            && self.is_word(number - 2, "ANY")
+            && self.is_comparison(operator)
+            && self.is_sign(number + 1, "[");
+        let beside = self.subject(operator.checked_sub(1).filter(|_| is_array)?)?;
+        let mut text = String::from("{");
+        let mut item = number + 2;
+        let kind = self.tokens.get(item).map(|token| token.kind)?;
+        let kind = if kind == Kind::Text { Kind::Text } else { Kind::Number };
+        loop {
+            if kind == Kind::Number && self.is_sign(item, "-") {
+                text.push('-');
+                item += 1;
+            }
+            self.tokens.get(item).filter(|token| token.kind == kind)?;
+            match kind {
+                Kind::Text => {
+                    let content = self.content(item).replace('\\', "\\\\").replace('"', "\\\"");
+                    text.extend(["\"", &content, "\""]);
+                }
+                _ => text.push_str(self.text(item)),
+            }
+            if self.is_sign(item + 1, "]") {
+                break;
+            }
+            if !self.is_sign(item + 1, ",") {
+                return None;
+            }
+            text.push(',');
+            item += 2;
+        }
+        if !self.is_sign(item + 2, ")") {
+            return None;
+        }
+        text.push('}');
+        let role = if kind == Kind::Text { Role::Texts } else { Role::Numbers };
+        let (start, end) = (self.tokens[number].start, self.tokens[item + 1].end);
+        Some((Literal { text: Cow::Owned(text), role, beside }, start, end))
+    }
+
+    fn is_comparison(&self, number: usize) -> bool {
+        self.tokens[number].kind == Kind::Sign && COMPARISONS.contains(&self.text(number))
+    }
+
     /// What the literal behind the token `before` and in front of the token `end` takes its type from: the name of a column,
     /// nothing for an expression, `None` inside for a column that INSERT writes. `None` where it does not.
     fn beside(&mut self, before: usize, end: usize) -> Option<Option<&'a str>> {
@@ -408,11 +473,16 @@ impl<'a> Reading<'a, '_> {
         if let Some((_, column)) = self.bounds.filter(|(and, _)| *and == before) {
             return Some(Some(column));
         }
-        let is_compared = self.tokens[before].kind == Kind::Sign && COMPARISONS.contains(&self.text(before));
-        if !is_compared {
+        if self.is_word(before, "LIMIT") || self.is_word(before, "OFFSET") {
+            return Some(Some(""));
+        }
+        let is_like = self.is_word(before, "LIKE") || self.is_word(before, "ILIKE");
+        if !is_like && !self.is_comparison(before) {
             return None;
         }
-        self.subject(before.checked_sub(1)?).map(Some)
+        let subject = before.checked_sub(1)?;
+        let is_not = is_like && self.is_word(subject, "NOT");
+        self.subject(if is_not { subject.checked_sub(1)? } else { subject }).map(Some)
     }
 
     /// The column that ends with the token of a number, nothing for another expression; `None` where literals beside it stay.
@@ -536,8 +606,8 @@ mod tests {
     fn literals_that_are_compared_are_parameters() {
         check(
             "SELECT \"t\".\"id\" FROM \"t\" WHERE \"t\".\"id\" = 5 AND a<>'it''s' AND b >= -1.5 LIMIT 21",
-            "SELECT \"t\".\"id\" FROM \"t\" WHERE \"t\".\"id\" = $1 AND a<>$2 AND b >= $3 LIMIT 21",
-            &["5", "it's", "-1.5"],
+            "SELECT \"t\".\"id\" FROM \"t\" WHERE \"t\".\"id\" = $1 AND a<>$2 AND b >= $3 LIMIT $4",
+            &["5", "it's", "-1.5", "21"],
         );
         check(
             "DELETE FROM t WHERE a IN (1, 'x', -3) AND b NOT IN (4) AND c BETWEEN -1 AND 2 AND d NOT BETWEEN 3 AND -4",
@@ -553,6 +623,16 @@ mod tests {
             "SELECT price > 5 FROM t WHERE doc->>'k' = 'v' GROUP BY price > 5",
             "SELECT price > $1 FROM t WHERE doc->>'k' = $2 GROUP BY price > $1",
             &["5", "v"],
+        );
+        check(
+            "SELECT 1 FROM t WHERE a LIKE 'x%' AND b NOT ILIKE '%y' ORDER BY 1 LIMIT 21 OFFSET 40",
+            "SELECT 1 FROM t WHERE a LIKE $1 AND b NOT ILIKE $2 ORDER BY 1 LIMIT $3 OFFSET $4",
+            &["x%", "%y", "21", "40"],
+        );
+        check(
+            "SELECT 1 FROM t WHERE id = ANY(ARRAY[1,-2]) AND a <> ANY (ARRAY['x', 'it''s \"']) AND n = ANY (ARRAY[1, x])",
+            "SELECT 1 FROM t WHERE id = ANY($1) AND a <> ANY ($2) AND n = ANY (ARRAY[1, x])",
+            &["{1,-2}", "{\"x\",\"it's \\\"\"}"],
         );
         // Of another query it may be another column.
         check(
@@ -581,10 +661,10 @@ mod tests {
     #[test]
     fn what_is_of_a_type_of_its_own_stays() {
         for other in [
-            "SELECT 5, 'x', f(1, 'y') FROM t ORDER BY 1 LIMIT 2 OFFSET 3",
+            "SELECT 5, 'x', f(1, 'y') FROM t ORDER BY 1 LIMIT 2 + 3 OFFSET -4",
             "SELECT 1 WHERE 1 = 1 AND 'a' = 'b' AND interval '1 day' = '24 hours'",
             "SELECT 1 FROM t WHERE a = 5 + b OR a = 'x' || b OR a = '1' COLLATE \"C\" OR a - 5 IS NULL",
-            "SELECT f(a => 5, b := 6), x @> '{1}', x LIKE 'y%', x ~ 'y', x = ANY ('{1}'), y IS DISTINCT FROM 5",
+            "SELECT f(a => 5, b := 6), x @> '{1}', x LIKE 'y!%' ESCAPE '!', x ~ 'y', x = ANY ('{1}'), y IS DISTINCT FROM 5",
             "SELECT 1 FROM t WHERE a IN (SELECT b, 5) AND (a, b) IN ((1, 2)) AND (a, b) = (3, 4)",
             "SELECT 1 FROM (VALUES (1, 'x')) v",
             "INSERT INTO t SELECT 1, 'x' UNION VALUES (2, 'y')",
