@@ -4,7 +4,7 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{self, Expr, Value as Literal, VisitorMut};
+use datafusion::sql::sqlparser::ast::{Expr, Value as Literal, Visit, VisitorMut};
 
 use crate::error::{Error, Result, SqlState};
 use crate::sql::dialect;
@@ -12,9 +12,9 @@ use crate::sql::statement::{Ast, Statement};
 use crate::sql::visit;
 use crate::types::{Type, Value, text};
 
-/// Whether a query has parameters.
-pub fn has_parameters(query: &ast::Query) -> bool {
-    let found = visit::expressions(query, |expr| match parameter(expr) {
+/// Whether a query, or a part of one, has parameters.
+pub fn has_parameters(tree: &(impl Visit + ?Sized)) -> bool {
+    let found = visit::expressions(tree, |expr| match parameter(expr) {
         Some(_) => ControlFlow::Break(()),
         None => ControlFlow::Continue(()),
     });

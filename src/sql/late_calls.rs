@@ -6,7 +6,7 @@
 //! ```
 //!
 //! So does PostgreSQL compute what is volatile in a list above the sort; the planner computes a list below it. What reads
-//! columns is left where it is, and so are lists with parameters.
+//! columns is left where it is, and so are lists that have parameters in them.
 
 use std::ops::ControlFlow;
 
@@ -39,7 +39,8 @@ pub fn settle(query: &mut Query) {
     let is_late: Vec<bool> =
         select.projection.iter().map(|item| computed(item).is_some_and(is_late)).collect();
     // In a query below, a parameter would not be seen as what it is assigned to.
-    if !is_late.contains(&true) || !is_plain(select) || arguments::has_parameters(query) {
+    let has_parameters = |item: &SelectItem| computed(item).is_some_and(arguments::has_parameters);
+    if !is_late.contains(&true) || !is_plain(select) || select.projection.iter().any(has_parameters) {
         return;
     }
     let SetExpr::Select(select) = query.body.as_mut() else { return };

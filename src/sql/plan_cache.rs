@@ -16,7 +16,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
-use futures::stream::unfold;
+use futures::stream::{empty, poll_fn as poll_fn_stream, unfold};
 use futures::{Stream, StreamExt};
 use parking_lot::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -122,12 +122,13 @@ impl CheckedOut {
     /// Starts an execution; the plan goes back to its pool when the stream is dropped.
     pub fn start(mut self, execution: Arc<Execution>, task: Arc<TaskContext>) -> Result<PlanStream> {
         let heavy = is_heavy(self.plan.plan.as_ref(), &execution);
+        let light = self.long && is_light(self.plan.plan.as_ref(), &execution);
         self.plan.bindings.fill(execution);
         self.plan.uses += 1;
         let start = || execute_stream(Arc::clone(&self.plan.plan), task).map_err(from_datafusion);
         let stream = if heavy { aside(start) } else { start() };
         match stream {
-            Ok(stream) => Ok(PlanStream { stream: Some(stream), plan: Some(self), heavy }),
+            Ok(stream) => Ok(PlanStream { stream: Some(stream), plan: Some(self), heavy, light }),
             Err(error) => {
                 self.plan.bindings.clear();
                 Err(error)
@@ -141,6 +142,7 @@ pub struct PlanStream {
     stream: Option<SendableRecordBatchStream>,
     plan: Option<CheckedOut>,
     heavy: bool,
+    light: bool,
 }
 
 /// Whether some leaf may compute for longer than 2 ms at a time.
@@ -154,12 +156,42 @@ fn is_heavy(plan: &dyn ExecutionPlan, execution: &Execution) -> bool {
     plan.children().into_iter().any(|child| is_heavy(child.as_ref(), execution))
 }
 
+/// Whether all that a plan reads are few rows of one table: nothing above multiplies them.
+fn is_light(plan: &dyn ExecutionPlan, execution: &Execution) -> bool {
+    match plan.children()[..] {
+        [] => (plan.is::<ScanExec>() || plan.is::<KnnScanExec>()) && !is_heavy(plan, execution),
+        [child] => is_light(child.as_ref(), execution),
+        _ => false,
+    }
+}
+
+/// Runs a stream where it is asked for until it pauses for the first time, which most do not, and from there on
+/// [`apart`]: a hop to another thread and back takes 100 us where processors sleep between two queries.
+pub fn here_at_first(mut rows: RowStream, light: bool, workers: &Handle) -> RowStream {
+    let workers = workers.clone();
+    let mut here = true;
+    poll_fn_stream(move |context| {
+        if !here {
+            return rows.poll_next_unpin(context);
+        }
+        let mut poll = || rows.poll_next_unpin(context);
+        let next = if light { poll() } else { aside(poll) };
+        if next.is_pending() {
+            here = false;
+            rows = apart(std::mem::replace(&mut rows, empty().boxed()), &workers);
+            return rows.poll_next_unpin(context);
+        }
+        next
+    })
+    .boxed()
+}
+
 /// Batches that a task apart may be ahead of its reader.
 const BATCHES_AHEAD: usize = 2;
 
 /// Runs a stream as a task of its own. A join or an aggregate may compute for seconds before its first row, and the
 /// connection must hear a cancel request meanwhile. Dropping the rows stops the task at its next pause.
-pub fn apart(mut rows: RowStream, workers: &Handle) -> RowStream {
+fn apart(mut rows: RowStream, workers: &Handle) -> RowStream {
     let (sender, receiver) = tokio::sync::mpsc::channel(BATCHES_AHEAD);
     let task = workers.spawn(async move {
         while let Some(batch) = poll_fn(|context| aside(|| rows.poll_next_unpin(context))).await {
@@ -217,6 +249,11 @@ impl PlanStream {
     /// Whether it does more than scan, search, filter and project: those look at the cancel flag themselves.
     pub fn may_be_long(&self) -> bool {
         self.plan.as_ref().is_some_and(|plan| plan.long)
+    }
+
+    /// Whether such a plan reads few rows all the same.
+    pub fn is_light(&self) -> bool {
+        self.light
     }
 }
 

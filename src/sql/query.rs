@@ -42,7 +42,7 @@ use crate::sql::OutputColumn;
 use crate::sql::context::Names;
 use crate::sql::known::Known;
 use crate::sql::missing_entries;
-use crate::sql::plan_cache::{PlanPool, apart};
+use crate::sql::plan_cache::{PlanPool, here_at_first};
 use crate::sql::rewrite;
 use crate::sql::routines;
 use crate::sql::system_columns;
@@ -397,10 +397,10 @@ impl Query {
         let execution = Arc::new(execution);
         let plan = self.pool.check_out(&self.logical, &self.environment, &execution).await?;
         let stream = plan.start(execution, self.environment.task())?;
-        let long = stream.may_be_long();
+        let (long, light) = (stream.may_be_long(), stream.is_light());
         let rows = stream.map(move |batch| check(batch, &cancel)).boxed();
         Ok(match workers {
-            Some(workers) if long => apart(rows, workers),
+            Some(workers) if long => here_at_first(rows, light, workers),
             _ => rows,
         })
     }

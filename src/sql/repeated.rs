@@ -160,6 +160,10 @@ impl Session {
         if !statements.is_empty() {
             return None;
         }
+        // A literal beside an element of an array of citext is one too, which of a parameter is not known in time.
+        let has_citext = self.shared.current_catalog().extension_named("citext").is_some();
+        let is_text =
+            |ty: &Type| matches!(ty, Type::Text) || matches!(ty, Type::Array(of) if **of == Type::Text);
         let notices = self.notices.len();
         let prepared = self.plan(Some(statement), Declared::default()).ok();
         // Whoever says something says it each time.
@@ -169,7 +173,7 @@ impl Session {
             let types = &prepared.param_types;
             let are_of = types.len() == lifted.literals.len()
                 && types.iter().zip(&lifted.literals).all(|(ty, literal)| literal.can_be(ty));
-            is_silent && prepared.is_one_plan() && are_of
+            is_silent && prepared.is_one_plan() && are_of && !(has_citext && types.iter().any(is_text))
         })
     }
 

@@ -36,6 +36,8 @@ pub struct Literal<'a> {
     role: Role,
     /// The column beside it; empty for an expression.
     beside: &'a str,
+    /// The types it is cast to, as they are written.
+    casts: &'a str,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -362,8 +364,11 @@ impl<'a> Reading<'a, '_> {
         let start = self.tokens[before + 1].start;
         let role = if is_text { Role::Quoted } else { Role::Number };
         if is_text && self.is_vector(number, before) {
-            let beside = self.column_at(before.checked_sub(1)?).unwrap_or_default();
-            return Some((Literal { text: self.content(number), role: Role::Vector, beside }, start));
+            // Without an end of its casts it is not known as the same.
+            let casts = self.end_of_casts(number + 1).map(|end| self.between(number, end));
+            let beside = self.column_at(before.checked_sub(1)?).filter(|_| casts.is_some());
+            let (beside, casts) = (beside.unwrap_or_default(), casts.unwrap_or_default());
+            return Some((Literal { text: self.content(number), role: Role::Vector, beside, casts }, start));
         }
         let end = self.end_of_casts(number + 1)?;
         // A cast binds more strongly than a sign.
@@ -379,7 +384,8 @@ impl<'a> Reading<'a, '_> {
             true => self.content(number),
             false => Cow::Borrowed(&self.sql[start..token.end]),
         };
-        Some((Literal { text, role, beside: beside.unwrap_or_default() }, start))
+        let casts = self.between(number, end);
+        Some((Literal { text, role, beside: beside.unwrap_or_default(), casts }, start))
     }
 
     /// Whether a minus behind this token is that of a number.
@@ -436,7 +442,7 @@ impl<'a> Reading<'a, '_> {
         text.push('}');
         let role = if kind == Kind::Text { Role::Texts } else { Role::Numbers };
         let (start, end) = (self.tokens[number].start, self.tokens[item + 1].end);
-        Some((Literal { text: Cow::Owned(text), role, beside }, start, end))
+        Some((Literal { text: Cow::Owned(text), role, beside, casts: "" }, start, end))
     }
 
     fn is_comparison(&self, number: usize) -> bool {
@@ -543,6 +549,11 @@ impl<'a> Reading<'a, '_> {
         Some(number)
     }
 
+    /// What stands behind a token, up to the end of the one before another.
+    fn between(&self, number: usize, end: usize) -> &'a str {
+        &self.sql[self.tokens[number].end..self.tokens[end - 1].end]
+    }
+
     /// A string without its quotes.
     fn content(&self, number: usize) -> Cow<'a, str> {
         let text = self.text(number);
@@ -584,8 +595,8 @@ mod tests {
     #[test]
     fn vectors_beside_distances_are_parameters() {
         check(
-            "SELECT 'a', v <-> '[1,-2]'::vector(2) FROM \"T x\" WHERE b ~ '[1]' ORDER BY v<=>'[3]', v <-> '[1,-2]'",
-            "SELECT 'a', v <-> $1::vector(2) FROM \"T x\" WHERE b ~ '[1]' ORDER BY v<=>$2, v <-> $1",
+            "SELECT 'a', v <-> '[1,-2]'::vector(2) FROM \"T x\" WHERE b ~ '[1]' ORDER BY v<=>'[3]', v <-> '[1,-2]'::vector(2)",
+            "SELECT 'a', v <-> $1::vector(2) FROM \"T x\" WHERE b ~ '[1]' ORDER BY v<=>$2, v <-> $1::vector(2)",
             &["[1,-2]", "[3]"],
         );
         // Beside another operand it may be of another type.
@@ -633,6 +644,12 @@ mod tests {
             "SELECT 1 FROM t WHERE id = ANY(ARRAY[1,-2]) AND a <> ANY (ARRAY['x', 'it''s \"']) AND n = ANY (ARRAY[1, x])",
             "SELECT 1 FROM t WHERE id = ANY($1) AND a <> ANY ($2) AND n = ANY (ARRAY[1, x])",
             &["{1,-2}", "{\"x\",\"it's \\\"\"}"],
+        );
+        // With another cast it is another value.
+        check(
+            "SELECT c = 'a '::text, c = 'a ', c = 'a '::text, v <-> '[1]', v <-> '[1]'::vector FROM t",
+            "SELECT c = $1::text, c = $2, c = $1::text, v <-> $3, v <-> $4::vector FROM t",
+            &["a ", "a ", "[1]", "[1]"],
         );
         // Of another query it may be another column.
         check(
