@@ -205,6 +205,7 @@ impl<'a> Reader<'a> {
 ///   floats           8 bytes of the float8           sign-flipped; NaN greatest, -0 = 0
 ///   numeric          kind, exponent, digit pairs     1.0 = 1.00; complemented when negative; infinity and NaN are a kind
 ///   text, bytea      00 as 00 FF, closed by 00 00; ranges and addresses the same with the bytes that rows hold
+///   jsonb            as bytea, of its sort key       1.0 = 1
 ///   interval         16 bytes                        microseconds, a month taken as 30 days
 ///   uuid             16 bytes
 ///   timetz           12 bytes                        microseconds in Greenwich, seconds west
@@ -220,6 +221,7 @@ impl<'a> Reader<'a> {
 /// and the encoding of the first columns is the prefix of all keys that agree on them.
 pub mod key {
     use crate::types::numeric::{self, Special};
+    use crate::types::sort_key::document;
     use crate::types::{Interval, Numeric, Sparse, Value};
 
     const NULL: u8 = 0xFF;
@@ -259,7 +261,9 @@ pub mod key {
             Value::Float4(value) => float(f64::from(*value), out),
             Value::Float8(value) => float(*value, out),
             Value::Numeric(value) => number(value, out),
-            Value::Text(text) | Value::Json(text) | Value::Jsonb(text) => escaped(text.as_bytes(), out),
+            Value::Text(text) | Value::Json(text) => escaped(text.as_bytes(), out),
+            // What is equal may look different. The text of a document is one that was read.
+            Value::Jsonb(text) => escaped(&document(text).unwrap_or_default(), out),
             Value::Bytea(bytes) => escaped(bytes, out),
             Value::Interval(value) => interval(value, out),
             Value::Uuid(bytes) => out.extend_from_slice(bytes),
@@ -417,7 +421,8 @@ pub mod key {
         out.extend_from_slice(&[0x00, 0x00]);
     }
 
-    fn interval(value: &Interval, out: &mut Vec<u8>) {
+    /// Its length.
+    pub fn interval(value: &Interval, out: &mut Vec<u8>) {
         const DAY: i128 = 86_400_000_000;
         let days = i128::from(value.months) * 30 + i128::from(value.days);
         let total = days * DAY + i128::from(value.microseconds);

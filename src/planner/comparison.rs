@@ -84,7 +84,13 @@ fn common(types: &[DataType]) -> Option<Common> {
     {
         return Some(Common::Array);
     }
-    // Equal numbers may look different, which Arrow sees in arrays of them.
+    // Equal documents, intervals and numbers may look different, which Arrow sees in arrays of them.
+    let is_kept = |ty: &DataType| matches!(ty, DataType::LargeUtf8 | DataType::Interval(_));
+    if types.iter().any(|ty| is_array_of(ty, &is_kept))
+        && types.iter().all(|ty| is_array_of(ty, &is_kept) || ty.is_null())
+    {
+        return Some(Common::Array);
+    }
     if types.iter().any(|ty| is_array_of(ty, &is_any))
         && types.iter().all(|ty| is_array_of(ty, &is_number) || ty.is_null())
     {

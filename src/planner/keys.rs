@@ -113,7 +113,12 @@ fn join_key(field: &Field) -> Option<Key> {
         DataType::Interval(_) => &[sort_keys::INTERVAL],
         ty if *ty == decimal::any() => &[sort_keys::NUMBER],
         DataType::List(item) if *item.data_type() == decimal::any() => &[sort_keys::ARRAY],
-        DataType::List(item) if matches!(item.data_type(), DataType::Struct(_) | DataType::List(_)) => {
+        DataType::List(item)
+            if matches!(
+                item.data_type(),
+                DataType::Struct(_) | DataType::List(_) | DataType::LargeUtf8 | DataType::Interval(_)
+            ) =>
+        {
             &[sort_keys::ARRAY]
         }
         DataType::Struct(_) => &[sort_keys::ARRAY],

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
-use crate::catalog::{self, Oid};
+use crate::catalog::{self, IndexMethod, Oid};
 use crate::error::Result;
 use crate::index::bitmap::{ColumnIndex, ColumnValues, Order, Predicate};
 use crate::index::inverted::{self, InvertedIndex, Question};
@@ -71,7 +71,7 @@ impl Metadata {
         };
         let mut columns: Vec<Entry> = definition.stored_columns().enumerate().map(entry).collect();
         columns.sort_unstable_by_key(|entry| entry.number);
-        let inverted = inverted_columns(definition, indexes).map(Inverted::new).collect();
+        let inverted = inverted_columns(definition, indexes).into_iter().map(Inverted::new).collect();
         Metadata { columns, inverted }
     }
 
@@ -109,7 +109,12 @@ impl Metadata {
         let known = std::mem::take(&mut self.inverted);
         let mut new = Vec::new();
         for (key, position, kind) in inverted_columns(definition, indexes) {
-            let same = known.iter().find(|known| known.key == key).map(|known| known.index.clone());
+            // One that finds equals serves all indexes of the column.
+            let serves = |known: &&Inverted| {
+                let is_whole = matches!(kind, inverted::Kind::Whole(_)) && known.key.1 == key.1;
+                (known.key == key || is_whole) && *known.index.kind() == kind
+            };
+            let same = known.iter().find(serves).map(|known| known.index.clone());
             let index = same.unwrap_or_else(|| {
                 new.push(position);
                 Arc::new(InvertedIndex::new(kind))
@@ -275,20 +280,33 @@ impl Inverted {
     }
 }
 
-/// The columns of inverted indexes: index and column number, place in the table, and what the index holds.
-fn inverted_columns<'a>(
-    definition: &'a catalog::Table,
-    indexes: &'a [Arc<catalog::Index>],
-) -> impl Iterator<Item = ((Oid, u16), usize, inverted::Kind)> + 'a {
-    let inverted = indexes.iter().filter(|index| index.method.is_inverted());
-    inverted.flat_map(move |index| {
-        index.columns.iter().enumerate().filter_map(move |(place, &number)| {
-            let position = definition.position(number)?;
-            let opclass = index.opclasses.get(place).map(String::as_str);
-            let kind = inverted::Kind::of(opclass, &definition.stored_column(position)?.ty)?;
-            Some(((index.oid, number), position, kind))
-        })
-    })
+/// The columns of inverted indexes: index and column number, place in the table, and what the index holds. Of several that
+/// find the equals of a column there is one.
+fn inverted_columns(
+    definition: &catalog::Table,
+    indexes: &[Arc<catalog::Index>],
+) -> Vec<((Oid, u16), usize, inverted::Kind)> {
+    let mut all: Vec<((Oid, u16), usize, inverted::Kind)> = Vec::new();
+    for index in indexes {
+        for (place, &number) in index.columns.iter().enumerate() {
+            let Some(position) = definition.position(number) else { continue };
+            let Some(column) = definition.stored_column(position) else { continue };
+            let kind = match index.method {
+                IndexMethod::Gin | IndexMethod::Gist => {
+                    inverted::Kind::of(index.opclasses.get(place).map(String::as_str), &column.ty)
+                }
+                IndexMethod::Btree | IndexMethod::Bitmap | IndexMethod::Hash => {
+                    let is_known = |kind: &inverted::Kind| {
+                        all.iter().any(|((_, column), _, known)| *column == number && known == kind)
+                    };
+                    inverted::Kind::of_equals(&column.ty).filter(|kind| !is_known(kind))
+                }
+                IndexMethod::Hnsw | IndexMethod::Ivfflat => None,
+            };
+            all.extend(kind.map(|kind| ((index.oid, number), position, kind)));
+        }
+    }
+    all
 }
 
 fn new_index(column: &catalog::Column) -> Option<ColumnIndex> {

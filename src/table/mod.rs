@@ -29,6 +29,7 @@ pub mod implied;
 pub mod keys;
 // Nodes as EXPLAIN shows them.
 #[cfg(feature = "server")]
+mod equal;
 pub mod explained;
 // The nearest rows of one table.
 #[cfg(feature = "server")]

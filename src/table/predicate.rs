@@ -31,11 +31,12 @@ use crate::error::{Error, SqlState};
 use crate::functions::citext::KEY;
 use crate::functions::ranges;
 use crate::index::bitmap::Predicate;
-use crate::index::inverted::Found;
+use crate::index::inverted::{Found, Question};
 use crate::log::StorageId;
 use crate::storage::Rows;
 use crate::table::Snapshot;
 use crate::table::columns::Decoder;
+use crate::table::equal::{self, Equal};
 use crate::table::guard::guarded_condition;
 use crate::table::implied::implies;
 use crate::table::keys::UniqueKey;
@@ -85,6 +86,8 @@ enum Formula {
         ask: Ask,
         constant: Constant,
     },
+    /// What equals a constant by its key, if the column has an index for that.
+    Equal(Equal),
     /// A bound of a distance, which comparing vectors answers.
     Near(Near),
     /// Where rows lie.
@@ -349,6 +352,9 @@ impl Formula {
         if let Some(places) = Places::of(expr, provider, session)? {
             return Ok(Formula::Places(places));
         }
+        if let Some(equal) = Equal::of(expr, provider, session)? {
+            return Ok(Formula::Equal(equal));
+        }
         match expr {
             Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
                 Ok(Formula::And(parts([left, right])?))
@@ -456,7 +462,7 @@ impl Formula {
         match self {
             Formula::And(parts) | Formula::Or(parts) => parts.iter().all(Formula::is_answerable),
             Formula::Test { .. } | Formula::Places(_) => true,
-            Formula::Search { .. } | Formula::Near(_) | Formula::Opaque => false,
+            Formula::Search { .. } | Formula::Equal(_) | Formula::Near(_) | Formula::Opaque => false,
         }
     }
 
@@ -477,6 +483,10 @@ impl Formula {
                 all.push(evaluate(constant)?);
                 Ok(())
             }
+            Formula::Equal(equal) => equal.constants.iter().try_for_each(|constant| {
+                all.push(evaluate(constant)?);
+                Ok(())
+            }),
             Formula::Test { test, .. } => {
                 let constants = match test {
                     Test::Eq(constant)
@@ -551,11 +561,24 @@ impl Formula {
             Formula::Test { column, test } => {
                 let definition = asking.snapshot.definition().stored_column(*column);
                 let definition = definition.ok_or_else(|| Error::internal("a test of no column"))?;
-                let slots = test.answer(asking.snapshot, definition)?;
-                if slots.is_some() {
+                let found = match test.answer(asking.snapshot, definition)? {
+                    Some(slots) => Some(Found { slots, exact: true }),
+                    None => test.equals(asking.snapshot, definition)?,
+                };
+                if found.is_some() {
                     asking.used.push(Used::Index(*column));
                 }
-                Ok(slots.map(|slots| Answer { slots: Arc::new(slots), exact: true }))
+                Ok(found.map(|Found { slots, exact }| Answer { slots: Arc::new(slots), exact }))
+            }
+            Formula::Equal(equal) => {
+                let Some(column) = asking.snapshot.definition().stored_column(equal.column) else {
+                    return Ok(None);
+                };
+                let found = asking.snapshot.search(column.number, &equal.question(column)?);
+                if found.is_some() {
+                    asking.used.push(Used::Index(equal.column));
+                }
+                Ok(found.map(|Found { slots, exact }| Answer { slots: Arc::new(slots), exact }))
             }
             Formula::Search { column, ask, constant } => {
                 let snapshot = asking.snapshot;
@@ -653,6 +676,24 @@ impl Test {
             Test::IsNull => select(Predicate::IsNull),
             Test::IsNotNull => select(Predicate::IsNotNull),
         })
+    }
+}
+
+impl Test {
+    /// What an index of the column finds that is there for equality alone.
+    fn equals(&self, snapshot: &Snapshot, column: &catalog::Column) -> crate::error::Result<Option<Found>> {
+        let mut values = Vec::new();
+        match self {
+            Test::Eq(constant) => values.extend(equal::of_value(&evaluate(constant)?, &column.ty)?),
+            Test::In(constants) => {
+                for constant in constants {
+                    values.extend(equal::of_value(&evaluate(constant)?, &column.ty)?);
+                }
+            }
+            Test::Any(constant) => values = equal::of_elements(&evaluate(constant)?, &column.ty)?,
+            _ => return Ok(None),
+        }
+        Ok(snapshot.search(column.number, &Question::Equals(values)))
     }
 }
 

@@ -38,6 +38,7 @@ pub mod numeric;
 pub mod polymorphic;
 pub mod range;
 pub mod record;
+pub mod sort_key;
 pub mod sparsevec;
 pub mod text;
 pub mod tid;

@@ -1,10 +1,11 @@
 //! Inverted indexes: which slots hold a term, from memory.
 //!
-//! Made by `CREATE INDEX ... USING gin` and by nothing else, because terms cost memory:
+//! Made by `CREATE INDEX ... USING gin`, and by any other on a column whose values have no keys in [`super::bitmap`]; by
+//! nothing else, because terms cost memory:
 //!
 //! ```text
 //!   terms.rs      a cell's terms: lexemes of a tsvector, elements of an array, paths and keys of a jsonb,
-//!                 keys and pairs of an hstore
+//!                 keys and pairs of an hstore; or the value as a whole, of which equality is asked
 //!   dictionary    term -> number, in shards by hash, each in order of terms        (dictionary.rs)
 //!   slots.rs      number -> slots, roaring bitmaps of 65,536 slots each
 //!   forward       slot -> numbers, so that a row that changes or dies leaves its terms
@@ -57,6 +58,10 @@ impl InvertedIndex {
             present: Slots::default(),
             empty: Slots::default(),
         }
+    }
+
+    pub fn kind(&self) -> &Kind {
+        &self.kind
     }
 
     /// The slot's value is now `value`, whatever it was before.

@@ -10,7 +10,7 @@ use crate::types::tsquery::{Item, TsQuery};
 use crate::types::{Hstore, Value};
 
 use super::InvertedIndex;
-use super::terms::{Kind, Term, element, key, pair, paths};
+use super::terms::{Kind, Term, WHOLE_BYTES_MAX, element, key, pair, paths, whole};
 
 /// What a column can be asked.
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ pub enum Question {
     HasKeys(Vec<String>),
     /// `jsonb ?| keys`, `hstore ?| keys`
     HasAnyKey(Vec<String>),
+    /// Equal to a value whose equals share one of these bytes
+    Equals(Vec<Vec<u8>>),
 }
 
 /// An answer.
@@ -80,6 +82,11 @@ impl InvertedIndex {
             (Kind::Pairs | Kind::Document { keys: true }, Question::HasAnyKey(keys)) => {
                 exactly(self.with_any(keys.iter().map(|name| key(name))))
             }
+            (Kind::Whole(_), Question::Equals(values)) => Some(Found {
+                // Of a hash others may be, too.
+                exact: values.iter().all(|bytes| bytes.len() <= WHOLE_BYTES_MAX),
+                slots: self.with_any(values.iter().map(|bytes| whole(bytes.clone()))),
+            }),
             _ => None,
         }
     }

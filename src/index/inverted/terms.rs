@@ -2,10 +2,13 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::index::bitmap::key_of_element;
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+use crate::index::bitmap::{ColumnIndex, key_of_element};
 use crate::types::dimensions::flat;
 use crate::types::json::Node;
-use crate::types::{Type, Value};
+use crate::types::sort_key::of_equals;
+use crate::types::{Type, Value, citext};
 
 /// A term, as bytes.
 pub type Term = Vec<u8>;
@@ -21,6 +24,8 @@ pub enum Kind {
     Document { keys: bool },
     /// Keys of an hstore, and its pairs.
     Pairs,
+    /// A value of this type as a whole.
+    Whole(Type),
 }
 
 /// Before the bytes of a term of a document.
@@ -28,6 +33,9 @@ const PATH: u8 = b'p';
 const KEY: u8 = b'k';
 /// Before those of a pair.
 const PAIR: u8 = b'v';
+
+/// Bytes of a whole value that are its term; of more, which a column of documents has, there is a hash.
+pub const WHOLE_BYTES_MAX: usize = 32;
 
 impl Kind {
     /// What an index by this operator class (or the default one) on a column of `ty` holds; `None` when there is none.
@@ -44,6 +52,14 @@ impl Kind {
         }
     }
 
+    /// What the index of a column of `ty` holds that finds its equals; `None` where bitmaps find them, and where nothing is
+    /// equal or values lie elsewhere than in rows.
+    pub fn of_equals(ty: &Type) -> Option<Kind> {
+        let elsewhere = ty.is_pgvectors() || ty.is_slot_vector();
+        let has_none = ColumnIndex::for_type(ty).is_some() || *ty == Type::Json || elsewhere;
+        (!has_none).then(|| Kind::Whole(ty.clone()))
+    }
+
     /// The operator class that is taken when none is named.
     pub fn default_opclass(&self) -> &'static str {
         match self {
@@ -51,6 +67,7 @@ impl Kind {
             Kind::Elements(_) => "array_ops",
             Kind::Document { .. } => "jsonb_ops",
             Kind::Pairs => "gin_hstore_ops",
+            Kind::Whole(_) => "",
         }
     }
 
@@ -79,9 +96,25 @@ impl Kind {
                     hstore.pairs().iter().flat_map(|(name, value)| [key(name), pair(name, value.as_deref())]);
                 Some(terms.collect())
             }
+            (Kind::Whole(_), Value::Null) => None,
+            (Kind::Whole(ty), value) => Some(vec![whole(of_equals(&citext::folded(value, ty)))]),
             _ => None,
         }
     }
+}
+
+/// The term of a whole value, from the bytes that its equals share.
+pub fn whole(bytes: Vec<u8>) -> Term {
+    if bytes.len() <= WHOLE_BYTES_MAX {
+        return bytes;
+    }
+    // Longer than those that are whole. The keys of the hash are known: whoever finds two values of one hash has rows
+    // looked at in vain.
+    let mut hasher = SipHasher13::new();
+    hasher.write(&bytes);
+    let mut term = bytes[..=WHOLE_BYTES_MAX - 16].to_vec();
+    term.extend_from_slice(&hasher.finish128().as_bytes());
+    term
 }
 
 /// The term of an array's element; `None` for NULL, which nothing finds.

@@ -539,32 +539,18 @@ fn metadata(create: &CreateIndex, table: &Table, index: &mut Index, method: Inde
     }
     for (column, &number) in create.columns.iter().zip(&index.columns) {
         let Some(found) = table.column_number(number) else { continue };
-        match &found.ty {
-            Type::Json => {
-                let message = format!(
-                    "data type json has no default operator class for access method \"{}\"",
-                    create.method
-                );
-                return Err(Error::new(SqlState::UNDEFINED_OBJECT, message)
-                    .hint("You must specify an operator class for the index or define a default operator class for the data type."));
-            }
-            Type::Vector(_)
-            | Type::Halfvec(_)
-            | Type::Sparsevec(_)
-            | Type::Bit(_)
-            | Type::Varbit(_)
-            | Type::TsVector
-            | Type::TsQuery
-            | Type::Array(_)
-            | Type::Composite(_)
-            | Type::Jsonb => {
-                return Err(Error::unsupported(format!(
-                    "a {} index on type {}",
-                    create.method,
-                    found.ty.bare()
-                )));
-            }
-            _ => {}
+        let ty = &found.ty;
+        if ty.is_pgvectors() || ty.is_slot_vector() {
+            return Err(Error::unsupported(format!("a {} index on type {}", create.method, ty.bare())));
+        }
+        if column.opclass.is_none() && !has_default_opclass(method, ty) {
+            let message = format!(
+                "data type {} has no default operator class for access method \"{}\"",
+                ty.entry().sql,
+                create.method
+            );
+            return Err(Error::new(SqlState::UNDEFINED_OBJECT, message)
+                .hint("You must specify an operator class for the index or define a default operator class for the data type."));
         }
         if let Some(opclass) = &column.opclass {
             check_opclass(method, opclass, &found.ty)?;
@@ -579,6 +565,22 @@ fn metadata(create: &CreateIndex, table: &Table, index: &mut Index, method: Inde
         _ => &["fillfactor", "deduplicate_items"],
     };
     keep_options(create, index, known)
+}
+
+/// Whether an index by one of these methods can be over a column of this type.
+pub(super) fn metadata_accepts(method: IndexMethod, ty: &Type) -> bool {
+    !ty.is_pgvectors() && !ty.is_slot_vector() && has_default_opclass(method, ty)
+}
+
+/// Whether values of the type have an order that a btree keeps, or a hash.
+fn has_default_opclass(method: IndexMethod, ty: &Type) -> bool {
+    match ty {
+        Type::Json => false,
+        Type::Bit(_) | Type::Varbit(_) | Type::TsVector | Type::TsQuery | Type::Money => {
+            method != IndexMethod::Hash
+        }
+        _ => true,
+    }
 }
 
 /// Storage parameters, which tell PostgreSQL how to fill pages and when to write them; there are no pages here.

@@ -244,9 +244,7 @@ impl Session {
                     let class = place.and_then(|place| index.opclasses.get(place)).map_or("", String::as_str);
                     crate::sql::ddl::inverted::accepts(class, ty)
                 }
-                (_, Type::Bit(_) | Type::Varbit(_) | Type::Array(_) | Type::Json | Type::Jsonb) => false,
-                (_, Type::TsVector | Type::TsQuery) => false,
-                (_, ty) => !ty.is_pgvectors(),
+                (method, ty) => crate::sql::ddl::index::metadata_accepts(method, ty),
             };
             if !fits {
                 let message = match index.opclasses.first() {

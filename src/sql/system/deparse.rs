@@ -157,6 +157,9 @@ impl Deparser<'_> {
                 let shown_left = self.side(left, expr, true, of_right.as_ref());
                 let beside_left = match of_left {
                     Some(Type::Hstore) => hstore::type_on_right(&op.to_string()).or(Some(Type::Hstore)),
+                    Some(ty @ (Type::Json | Type::Jsonb)) => {
+                        Some(beside_document(&op.to_string()).unwrap_or(ty))
+                    }
                     other => other,
                 };
                 let shown_right = self.side(right, expr, false, beside_left.as_ref());
@@ -350,6 +353,16 @@ impl Deparser<'_> {
             },
             _ => None,
         }
+    }
+}
+
+/// What stands to the right of a document, where that is not one too.
+fn beside_document(op: &str) -> Option<Type> {
+    match op {
+        "->" | "->>" | "?" => Some(Type::Text),
+        "#>" | "#>>" | "?|" | "?&" | "#-" => Some(Type::Array(Box::new(Type::Text))),
+        "@?" | "@@" => Some(Type::JsonPath),
+        _ => None,
     }
 }
 

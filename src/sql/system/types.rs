@@ -644,6 +644,7 @@ fn classes() -> Vec<OperatorClass> {
         for (name, ty) in PATTERN_CLASSES {
             add(method, name.to_owned(), &ty, false);
         }
+        add(method, "array_ops".to_owned(), &array, true);
     }
     classes
 }
