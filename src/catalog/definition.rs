@@ -383,6 +383,9 @@ pub struct ForeignKey {
     pub table: Oid,
     pub referenced: Vec<u16>,
     pub on_delete: ReferentialAction,
+    /// The columns that SET NULL and SET DEFAULT change where they do not change all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub set_on_delete: Vec<u16>,
     pub on_update: ReferentialAction,
     #[serde(default)]
     pub deferral: Deferral,
@@ -833,11 +836,6 @@ impl IndexMethod {
             IndexMethod::Gist => "gist",
             IndexMethod::Ivfflat => "ivfflat",
         }
-    }
-
-    /// Whether inverted indexes of its columns answer it.
-    pub fn is_inverted(self) -> bool {
-        matches!(self, IndexMethod::Gin | IndexMethod::Gist)
     }
 }
 

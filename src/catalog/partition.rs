@@ -58,6 +58,9 @@ pub struct Partition {
     /// What the parent's indexes are called as its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub indexes: Vec<PartitionIndex>,
+    /// Storage parameters of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<(String, String)>,
 }
 
 /// An index of a partition: a name for what its parent's index has of its rows.
@@ -307,6 +310,7 @@ impl Table {
             schema: partition.schema.clone(),
             name: partition.name.clone(),
             comment: partition.comment.clone(),
+            options: partition.options.clone(),
             comments: Vec::new(),
             part: Some(Arc::new(part)),
             ..self.without_parts()

@@ -6,7 +6,7 @@
 use datafusion::sql::sqlparser::ast::{self, ColumnOption, CreateTableOptions, GeneratedAs};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
-use crate::catalog::Deferral;
+use crate::catalog::{ColumnHints, Deferral};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ddl::extension::CreateExtension;
 use crate::sql::foreign_key_words::{deferral, deferral_words, foreign_key};
@@ -278,10 +278,8 @@ fn convert_table(
 ) -> Result<Ast> {
     refuse_table_clauses(&table)?;
     if table.partition_of.is_some() {
-        if !storage_parameters_of(&table)?.is_empty() {
-            return Err(Error::unsupported("a storage parameter of a partition"));
-        }
-        return partition_words::partition(w, table);
+        let options = storage_parameters_of(&table)?;
+        return partition_words::partition(w, table, options);
     }
     let partition_by = table.partition_by.as_deref().map(partition_words::key).transpose()?;
     let name = placed_name(w.source, &table.name);
@@ -376,6 +374,7 @@ fn column_definition(
         default: None,
         identity: None,
         generated: None,
+        hints: ColumnHints::default(),
     };
     for option in &column.options {
         column_option(&mut definition, option, constraints)?;

@@ -5,6 +5,7 @@ use datafusion::sql::sqlparser::ast;
 use crate::catalog::{Deferral, ReferentialAction};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::statement::ForeignKeyDefinition;
+use crate::sql::token_spellings::{SET_ON_DELETE, SET_ON_UPDATE};
 use crate::sql::words::{Parsed, Words, fold, object_name};
 
 /// `REFERENCES ...` of these columns.
@@ -15,6 +16,7 @@ pub fn foreign_key(key: &ast::ForeignKeyConstraint, columns: Vec<String>) -> Res
         Some(ast::ConstraintReferenceMatchKind::Full) => return Err(Error::unsupported("MATCH FULL")),
         Some(ast::ConstraintReferenceMatchKind::Partial) => return Err(Error::unsupported("MATCH PARTIAL")),
     }
+    let (referenced, named) = columns_to_set(key)?;
     let action = |action: &Option<ast::ReferentialAction>| match action {
         None | Some(ast::ReferentialAction::NoAction) => ReferentialAction::NoAction,
         Some(ast::ReferentialAction::Restrict) => ReferentialAction::Restrict,
@@ -25,11 +27,29 @@ pub fn foreign_key(key: &ast::ForeignKeyConstraint, columns: Vec<String>) -> Res
     Ok(ForeignKeyDefinition {
         columns,
         table: object_name(&key.foreign_table),
-        referenced: key.referred_columns.iter().map(fold).collect(),
+        referenced,
+        set_on_delete: named,
         on_delete: action(&key.on_delete),
         on_update: action(&key.on_update),
         deferral,
     })
+}
+
+/// The columns that are referred to, and those that ON DELETE SET NULL or SET DEFAULT names: `token_spellings` puts them
+/// behind the former.
+fn columns_to_set(key: &ast::ForeignKeyConstraint) -> Result<(Vec<String>, Vec<String>)> {
+    let mut referenced: Vec<String> = key.referred_columns.iter().map(fold).collect();
+    if referenced.iter().any(|name| name == SET_ON_UPDATE) {
+        let action =
+            if key.on_update == Some(ast::ReferentialAction::SetDefault) { "DEFAULT" } else { "NULL" };
+        let message = format!("a column list with SET {action} is only supported for ON DELETE actions");
+        return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+    }
+    let Some(at) = referenced.iter().position(|name| name == SET_ON_DELETE) else {
+        return Ok((referenced, Vec::new()));
+    };
+    let named = referenced.split_off(at).split_off(1);
+    Ok((referenced, named))
 }
 
 /// When a constraint is checked.

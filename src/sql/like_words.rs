@@ -24,6 +24,8 @@ pub struct LikeClause {
     pub generated: bool,
     pub identity: bool,
     pub indexes: bool,
+    pub storage: bool,
+    pub compression: bool,
 }
 
 /// Takes the clauses out of the list of a CREATE TABLE.
@@ -97,6 +99,8 @@ fn clause(w: &mut Words) -> Parsed<LikeClause> {
         generated: false,
         identity: false,
         indexes: false,
+        storage: false,
+        compression: false,
     };
     loop {
         let including = w.accept("INCLUDING");
@@ -111,8 +115,10 @@ fn clause(w: &mut Words) -> Parsed<LikeClause> {
             "GENERATED" => clause.generated = including,
             "IDENTITY" => clause.identity = including,
             "INDEXES" => clause.indexes = including,
-            // How PostgreSQL stores cells and what ANALYZE gathers; there is nothing of the kind to copy.
-            "COMPRESSION" | "STORAGE" | "STATISTICS" => {}
+            "STORAGE" => clause.storage = including,
+            "COMPRESSION" => clause.compression = including,
+            // What CREATE STATISTICS made; there is nothing of the kind to copy.
+            "STATISTICS" => {}
             "ALL" => {
                 let source = clause.source;
                 clause = LikeClause {
@@ -123,6 +129,8 @@ fn clause(w: &mut Words) -> Parsed<LikeClause> {
                     generated: including,
                     identity: including,
                     indexes: including,
+                    storage: including,
+                    compression: including,
                 };
             }
             other => return Err(Error::unsupported(format!("LIKE ... INCLUDING {other}")).into()),

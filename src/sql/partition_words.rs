@@ -17,6 +17,8 @@ pub struct CreatePartition {
     pub persistence: Persistence,
     pub parent: Name,
     pub bound: Bound,
+    /// Storage parameters, which are shown and dumped.
+    pub options: Vec<(String, String)>,
 }
 
 /// FOR VALUES and DEFAULT, as written.
@@ -115,7 +117,7 @@ pub fn key(by: &Expr) -> Result<(Strategy, String)> {
 }
 
 /// CREATE TABLE ... PARTITION OF, from its tree.
-pub fn partition(w: &Words, table: ast::CreateTable) -> Result<Ast> {
+pub fn partition(w: &Words, table: ast::CreateTable, options: Vec<(String, String)>) -> Result<Ast> {
     let (Some(parent), Some(values)) = (&table.partition_of, &table.for_values) else {
         return Err(Error::internal("a partition without its bound"));
     };
@@ -134,6 +136,7 @@ pub fn partition(w: &Words, table: ast::CreateTable) -> Result<Ast> {
         persistence: w.persistence,
         parent: placed_name(w.source, parent),
         bound: bound(values),
+        options,
     })))
 }
 

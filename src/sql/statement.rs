@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::{self, Expr};
 
-use crate::catalog::{Deferral, OnCommit, ReferentialAction, Strategy};
+use crate::catalog::{ColumnHints, Deferral, OnCommit, ReferentialAction, Strategy};
 use crate::database::BackupOptions;
 use crate::functions::encodings::Encoding;
 use crate::planner::explain::ExplainOptions;
@@ -482,6 +482,8 @@ pub struct ColumnDefinition {
     pub identity: Option<(IdentityKind, SequenceOptions)>,
     /// GENERATED ALWAYS AS (...) STORED.
     pub generated: Option<String>,
+    /// What is shown and changes no answer: STORAGE, COMPRESSION.
+    pub hints: ColumnHints,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -540,6 +542,8 @@ pub struct ForeignKeyDefinition {
     pub table: Name,
     pub referenced: Vec<String>,
     pub on_delete: ReferentialAction,
+    /// The columns that SET NULL or SET DEFAULT names.
+    pub set_on_delete: Vec<String>,
     pub on_update: ReferentialAction,
     pub deferral: Deferral,
 }

@@ -8,6 +8,7 @@
 //! | `CHECK (a > 0) NO INHERIT`    | `CHECK (a > 0 OR HITHER_NO_INHERIT)` |
 //! | `CHECK (a > 0) NOT VALID`     | `CHECK (a > 0)`, in CREATE TABLE |
 //! | `UNIQUE (a) INCLUDE (b)`      | `UNIQUE (a, INCLUDED(b))`, also of a primary key |
+//! | `REFERENCES t (a) ON DELETE SET NULL (b)` | `REFERENCES t (a, HITHER_SET_ON_DELETE, b) ON DELETE SET NULL` |
 //! | `FETCH FIRST (1 + 1) ROWS ONLY` | `LIMIT (1 + 1)`         |
 //! | `WITH (toast.vacuum_truncate = on)` | `WITH ("toast.vacuum_truncate" = on)` |
 //! | `INTERVAL (0) '1.5'`         | `'1.5'::INTERVAL (0)`     |
@@ -23,9 +24,26 @@ pub const INCLUDED: &str = "hither_included";
 /// The last alternative of the condition of a CHECK with NO INHERIT: no other operator binds less.
 pub const NO_INHERIT: &str = "hither_no_inherit";
 
+/// Stands before the columns that ON DELETE SET NULL or SET DEFAULT names, behind those that are referred to.
+pub const SET_ON_DELETE: &str = "hither_set_on_delete";
+/// The same of ON UPDATE, which cannot name any.
+pub const SET_ON_UPDATE: &str = "hither_set_on_update";
+
 /// Words of which one is in each of them.
-const MEANT: &[&str] =
-    &["USING", "TRIM", "INHERIT", "VALID", "TOAST", "INCLUDE", "FETCH", "ROLLUP", "CUBE", "SETS", "INTERVAL"];
+const MEANT: &[&str] = &[
+    "USING",
+    "TRIM",
+    "INHERIT",
+    "VALID",
+    "TOAST",
+    "INCLUDE",
+    "REFERENCES",
+    "FETCH",
+    "ROLLUP",
+    "CUBE",
+    "SETS",
+    "INTERVAL",
+];
 
 const INTERVAL_FIELDS: &[&str] = &["YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND"];
 
@@ -94,7 +112,8 @@ pub fn settle(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
                 if is(&next(1), "VALID")
                     && of_table
                     && first == "CREATE"
-                    && closes(&tokens, &places[..number], &["CHECK"]) =>
+                    && closes(&tokens, &places[..number], &["CHECK"])
+                    && is_of_table(&tokens, &places[..number]) =>
             {
                 if let Some((valid, _)) = next(1) {
                     tokens.remove(valid);
@@ -104,6 +123,7 @@ pub fn settle(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             "INCLUDE" if of_table && closes(&tokens, &places[..number], &["UNIQUE", "DISTINCT", "KEY"]) => {
                 include_in_key(&mut tokens, places[number - 1], at);
             }
+            "REFERENCES" if of_table => columns_to_set(&mut tokens, at),
             found @ ("ROLLUP" | "CUBE" | "SETS")
                 if next(1).is_some_and(|(_, token)| token.token == Token::LParen)
                     && is_grouping(found, number.checked_sub(1).map(|before| &tokens[places[before]])) =>
@@ -153,6 +173,54 @@ fn include_in_key(tokens: &mut Vec<TokenWithSpan>, close: usize, include: usize)
         tokens[include].token = Token::make_word(INCLUDED, None);
         tokens[close].token = Token::Comma;
     }
+}
+
+/// `REFERENCES t [(a)] ... ON DELETE SET NULL (b)`, of which the first word is at this place.
+fn columns_to_set(tokens: &mut Vec<TokenWithSpan>, references: usize) {
+    let places = solid_from(tokens, references);
+    let is = |number: usize, words: &[&str]| {
+        places.get(number).is_some_and(|&at| words.contains(&word(&tokens[at]).as_str()))
+    };
+    let token = |number: usize| places.get(number).map(|&at| &tokens[at].token);
+    let (mut name, mut depth) = (1, 0);
+    while token(name + 1) == Some(&Token::Period) {
+        name += 2;
+    }
+    let list = token(name + 1) == Some(&Token::LParen);
+    let mut found = None;
+    for number in name + 1..places.len() {
+        match token(number) {
+            Some(Token::LParen) => depth += 1,
+            Some(Token::RParen) if depth == 0 => break,
+            Some(Token::RParen) => depth -= 1,
+            Some(Token::Comma | Token::SemiColon) if depth == 0 => break,
+            _ => {}
+        }
+        let sets = is(number, &["ON"]) && is(number + 2, &["SET"]) && is(number + 3, &["NULL", "DEFAULT"]);
+        if depth == 0 && sets && token(number + 4) == Some(&Token::LParen) {
+            found = Some(number);
+            break;
+        }
+    }
+    let Some(on) = found else { return };
+    let Some(close) = (on + 4..places.len()).find(|&number| token(number) == Some(&Token::RParen)) else {
+        return;
+    };
+    let marker = if is(on + 1, &["UPDATE"]) { SET_ON_UPDATE } else { SET_ON_DELETE };
+    let span = tokens[places[on]].span;
+    let added = |token| TokenWithSpan { token, span };
+    let named: Vec<TokenWithSpan> = places[on + 5..close].iter().map(|&at| tokens[at].clone()).collect();
+    let marker = added(Token::make_word(marker, None));
+    // Behind the columns referred to, or as the only ones.
+    let end = (name + 1..on).find(|&number| list && token(number) == Some(&Token::RParen));
+    let (at, mut insert) = match end {
+        Some(end) => (places[end], vec![added(Token::Comma), marker, added(Token::Comma)]),
+        None => (places[name] + 1, vec![added(Token::LParen), marker, added(Token::Comma)]),
+    };
+    insert.extend(named);
+    insert.extend(end.is_none().then(|| added(Token::RParen)));
+    tokens.drain(places[on + 4]..=places[close]);
+    tokens.splice(at..at, insert);
 }
 
 /// Whether such a word says how is grouped, and is no name: `CREATE INDEX ON sets ((a + b) DESC)`.
@@ -236,6 +304,26 @@ fn limit_in_parentheses(tokens: &mut Vec<TokenWithSpan>, fetch: usize) {
         }
         _ => {}
     }
+}
+
+/// Whether the CHECK whose condition ends at the last of these places is a constraint of its own, and not of a column.
+fn is_of_table(tokens: &[TokenWithSpan], places: &[usize]) -> bool {
+    let mut depth = 0;
+    let Some(open) = places.iter().rposition(|&at| {
+        match tokens[at].token {
+            Token::RParen => depth += 1,
+            Token::LParen => depth -= 1,
+            _ => {}
+        }
+        depth == 0
+    }) else {
+        return false;
+    };
+    // CHECK stands before the parenthesis.
+    let before = |distance: usize| open.checked_sub(1 + distance).map(|number| &tokens[places[number]]);
+    let named = before(2).is_some_and(|token| word(token) == "CONSTRAINT");
+    let first = if named { before(3) } else { before(1) };
+    first.is_some_and(|token| matches!(token.token, Token::Comma | Token::LParen))
 }
 
 /// Whether the last of these places closes a parenthesis behind one of these words.

@@ -431,7 +431,8 @@ impl<W: Write> Dump<W> {
     async fn partition(&mut self, part: &Relation) -> Result<()> {
         self.each(&format!(
             "SELECT 'CREATE ' || CASE c.relpersistence WHEN 'u' THEN 'UNLOGGED TABLE ' ELSE 'TABLE ' END || c.oid::regclass || ' PARTITION OF ' || i.inhparent::regclass || ' '
-              || pg_catalog.pg_get_expr(c.relpartbound, c.oid) || ';'
+              || pg_catalog.pg_get_expr(c.relpartbound, c.oid)
+              || coalesce(' WITH (' || array_to_string(c.reloptions, ', ') || ')', '') || ';'
             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid
             WHERE c.oid = {}",
             part.oid

@@ -325,6 +325,7 @@ fn the_number_of_a_partition_is_not_given_out_again_after_a_crash() {
         defaults: Vec::new(),
         comment: None,
         indexes: vec![PartitionIndex { oid: own, name: "t_a_pkey".into(), of }],
+        options: Vec::new(),
     };
     altered.partitioning = Some(Partitioning { column: 2, strategy: Default::default(), parts: vec![part] });
     done(txn.edit_catalog(vec![Edit::Put(Object::Table(altered))]));

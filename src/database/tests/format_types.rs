@@ -271,6 +271,7 @@ fn create_relations(txn: &mut Transaction) {
         table: parent,
         referenced: vec![1],
         on_delete: ReferentialAction::Cascade,
+        set_on_delete: Vec::new(),
         on_update: ReferentialAction::Restrict,
         deferral: Default::default(),
     };
@@ -288,6 +289,7 @@ fn create_relations(txn: &mut Transaction) {
         defaults: Vec::new(),
         comment: None,
         indexes: Vec::new(),
+        options: Vec::new(),
     });
     altered.partitioning =
         Some(Partitioning { column: 2, strategy: Default::default(), parts: parts.to_vec() });

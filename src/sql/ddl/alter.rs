@@ -704,6 +704,12 @@ impl Session {
             let message = format!("column \"{column}\" is in a primary key");
             return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message));
         }
+        let catalog = self.shared.current_catalog();
+        let tells_rows = |index: &Arc<Index>| index.replica_identity && index.columns.contains(&number);
+        if !not_null && catalog.indexes_of(table.oid).any(tells_rows) {
+            let message = format!("column \"{column}\" is in index used as replica identity");
+            return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message));
+        }
         if not_null && !table.columns[position].not_null {
             let condition = format!("{} IS NOT NULL", quoted(column));
             self.verify_rows(table, &condition, |table| contains_nulls(table, column)).await?;

@@ -58,6 +58,7 @@ impl Session {
             defaults,
             comment: child.comment.clone(),
             indexes: Vec::new(),
+            options: child.options.clone(),
         };
         let oid = partition.oid;
         let temporary = Partition { name: aside(oid), ..partition.clone() };

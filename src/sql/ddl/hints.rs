@@ -5,11 +5,14 @@
 
 use std::sync::Arc;
 
-use crate::catalog::{Catalog, Edit, Index, IndexMethod, Object, Relation, ReplicaIdentity, Table};
+use crate::catalog::{
+    Catalog, ConstraintKind, Edit, Index, IndexMethod, Object, Relation, ReplicaIdentity, Table,
+};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::hint_words::{ColumnHint, Identity};
 use crate::sql::response::Severity;
 use crate::sql::session::Session;
+use crate::sql::statement::AlterAction;
 use crate::sql::storage_parameters;
 use crate::sql::system::{is_hidden, storage};
 
@@ -23,6 +26,12 @@ impl Session {
         name: &str,
         hint: &ColumnHint,
     ) -> Result<()> {
+        let altered = self.hinted(table, name, hint)?;
+        self.put(altered).await
+    }
+
+    /// The table with what is said about one of its columns.
+    fn hinted(&mut self, table: &Table, name: &str, hint: &ColumnHint) -> Result<Table> {
         let invalid = |message: String| Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
         let position = self.position(table, name)?;
         let mut altered = table.clone();
@@ -72,7 +81,7 @@ impl Session {
             }
             ColumnHint::Options(changes) => storage_parameters::change(&mut column.hints.options, changes),
         }
-        self.put(altered).await
+        Ok(altered)
     }
 
     /// CLUSTER ON an index, or SET WITHOUT CLUSTER.
@@ -120,7 +129,45 @@ impl Session {
                 format!("cannot change logged status of table \"{}\" because it is temporary", table.name);
             return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message));
         }
+        let catalog = self.shared.current_catalog();
+        let other =
+            if logged { referenced_unlogged(&catalog, table) } else { referring_logged(&catalog, table) };
+        if let Some((constraint, other)) = other {
+            let (to, kind) = if logged { ("logged", "unlogged") } else { ("unlogged", "logged") };
+            let message = format!(
+                "could not change table \"{}\" to {to} because it references {kind} table \"{}\"",
+                table.name, other.name
+            );
+            return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message)
+                .table(&table.schema, &table.name)
+                .constraint(&constraint));
+        }
         self.put(Table { unlogged: !logged, ..table.clone() }).await
+    }
+
+    /// The same of a partition alone, whose columns and indexes show what its table's do: only whether there is such a
+    /// thing.
+    pub(super) fn check_part_hint(
+        &mut self,
+        parent: &Table,
+        part: &Table,
+        action: &AlterAction,
+    ) -> Result<()> {
+        match action {
+            AlterAction::ColumnHint { column, hint } => self.hinted(part, column, hint).map(|_| ()),
+            AlterAction::ClusterOn(Some(name)) | AlterAction::ReplicaIdentity(Identity::Index(name)) => {
+                let catalog = self.shared.current_catalog();
+                let is_own = |index: &Index| {
+                    let mut names = parent.partition_indexes();
+                    names.any(|own| own.of == index.oid && own.name == *name)
+                };
+                match catalog.indexes_of(parent.oid).any(|index| is_own(index)) {
+                    true => Ok(()),
+                    false => Err(no_such_index(part, name)),
+                }
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Changes the marks of a table's indexes.
@@ -143,11 +190,29 @@ pub(super) fn index_of(catalog: &Catalog, table: &Table, name: &str) -> Result<A
             let message = format!("\"{name}\" is not an index for table \"{}\"", table.name);
             Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message))
         }
-        None => {
-            let message = format!("index \"{name}\" for table \"{}\" does not exist", table.name);
-            Err(Error::new(SqlState::UNDEFINED_OBJECT, message))
-        }
+        None => Err(no_such_index(table, name)),
     }
+}
+
+fn no_such_index(table: &Table, name: &str) -> Error {
+    let message = format!("index \"{name}\" for table \"{}\" does not exist", table.name);
+    Error::new(SqlState::UNDEFINED_OBJECT, message)
+}
+
+/// A foreign key of the table, and the other, unlogged table that it refers to.
+fn referenced_unlogged(catalog: &Catalog, table: &Table) -> Option<(String, Arc<Table>)> {
+    table.constraints.iter().find_map(|constraint| {
+        let ConstraintKind::ForeignKey(key) = &constraint.kind else { return None };
+        let parent = catalog.table_by_oid(key.table).filter(|_| key.table != table.oid)?;
+        parent.unlogged.then(|| (constraint.name.clone(), Arc::clone(parent)))
+    })
+}
+
+/// A foreign key that refers to the table, and the other, logged table that has it.
+fn referring_logged(catalog: &Catalog, table: &Table) -> Option<(String, Arc<Table>)> {
+    let mut references = catalog.references_to(table.oid);
+    let found = references.find(|(child, ..)| child.oid != table.oid && !child.unlogged);
+    found.map(|(child, constraint, _)| (constraint.name.clone(), Arc::clone(child)))
 }
 
 /// What tells rows apart must be a key without NULLs, of columns, and of all rows.

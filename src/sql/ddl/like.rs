@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::catalog::{
-    Catalog, Column, ConstraintKind as StoredKind, Deferral, Edit, Identity, Object, Part, PartComment,
-    Relation, Table,
+    Catalog, Column, ColumnHints, ConstraintKind as StoredKind, Deferral, Edit, Identity, Object, Part,
+    PartComment, Relation, Table,
 };
 use crate::error::{Error, Result, SqlState};
 use crate::sql::dialect;
@@ -32,6 +32,7 @@ impl Session {
                         default: None,
                         identity: None,
                         generated: None,
+                        hints: ColumnHints::default(),
                     };
                     (view.columns.iter().map(column).collect(), Vec::new())
                 }
@@ -178,5 +179,10 @@ fn copied_column(catalog: &Catalog, column: &Column, clause: &LikeClause) -> Col
         default: default.map(|default| default.sql.clone()),
         identity,
         generated: generated.map(|generated| generated.sql.clone()),
+        hints: ColumnHints {
+            storage: column.hints.storage.filter(|_| clause.storage),
+            compression: column.hints.compression.filter(|_| clause.compression),
+            ..ColumnHints::default()
+        },
     }
 }

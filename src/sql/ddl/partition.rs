@@ -43,6 +43,7 @@ impl Session {
             defaults: Vec::new(),
             comment: None,
             indexes: Vec::new(),
+            options: create.options.clone(),
         };
         let oid = partition.oid;
         self.add_partition(&parent, partition).await?;

@@ -17,6 +17,7 @@ use crate::sql::response::Response;
 use crate::sql::session::{Session, done};
 use crate::sql::shared::undefined_relation;
 use crate::sql::statement::{AlterAction, AlterTable, ConstraintKind, CreateIndex, Name, TableConstraint};
+use crate::sql::storage_parameters;
 use crate::sql::system::qualified;
 
 impl Session {
@@ -149,7 +150,14 @@ impl Session {
                 AlterAction::ColumnHint { .. }
                 | AlterAction::ClusterOn(_)
                 | AlterAction::ReplicaIdentity(_)
-                | AlterAction::Logged(_) => {}
+                | AlterAction::Logged(_) => self.check_part_hint(parent, part, action)?,
+                AlterAction::StorageParameters(changes) => {
+                    self.warn_of_parameters(changes.iter().map(|(name, _)| name));
+                    let changed = parent.with_partition(part.known_as(), |part| {
+                        storage_parameters::change(&mut part.options, changes);
+                    });
+                    self.put(changed).await?;
+                }
                 AlterAction::SetDefault { column, default } => {
                     self.set_part_default(parent, part, column, default.as_deref()).await?;
                 }

@@ -122,6 +122,7 @@ impl<'a> Builder<'a> {
             not_null: definition.not_null,
             default: default.map(|sql| DefaultExpr { sql }),
             generated: definition.generated.clone().map(|sql| Generated { sql, guard: None }),
+            hints: definition.hints.clone(),
             ..Column::new(number, &definition.name, ty.clone())
         };
         check_generated(&column, definition, &self.table.name)?;
@@ -259,8 +260,17 @@ impl<'a> Builder<'a> {
             },
         };
         let parent = found.ok_or_else(|| undefined_relation(&definition.table))?;
+        refuse_shorter_life(&self.table, &parent)?;
         let columns = columns_named(&self.table, &definition.columns)?;
         refuse_actions_on_generated(&self.table, &columns, definition)?;
+        let set_on_delete = columns_named(&self.table, &definition.set_on_delete)?;
+        if let Some(place) = set_on_delete.iter().position(|number| !columns.contains(number)) {
+            let message = format!(
+                "column \"{}\" referenced in ON DELETE SET action must be part of foreign key",
+                definition.set_on_delete[place]
+            );
+            return Err(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message));
+        }
         let referenced = match definition.referenced.as_slice() {
             [] => parent.primary_key().map(<[u16]>::to_vec).ok_or_else(|| {
                 let message = format!("there is no primary key for referenced table \"{}\"", parent.name);
@@ -291,6 +301,7 @@ impl<'a> Builder<'a> {
             table: parent.oid,
             referenced,
             on_delete: definition.on_delete,
+            set_on_delete,
             on_update: definition.on_update,
             deferral: definition.deferral,
         })
@@ -325,12 +336,7 @@ impl<'a> Builder<'a> {
                 let message = "data type json has no default operator class for access method \"btree\"";
                 return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
             }
-            if column.ty.is_pgvectors()
-                || matches!(
-                    column.ty,
-                    Type::Bit(_) | Type::Varbit(_) | Type::Array(_) | Type::Jsonb | Type::Composite(_)
-                )
-            {
+            if column.ty.is_pgvectors() || column.ty.is_slot_vector() {
                 return Err(Error::unsupported(format!("a key on type {}", column.ty)));
             }
             if numbers.contains(&column.number) {
@@ -341,6 +347,21 @@ impl<'a> Builder<'a> {
         }
         Ok(numbers)
     }
+}
+
+/// What a row refers to is there as long as the row.
+fn refuse_shorter_life(table: &Table, parent: &Table) -> Result<()> {
+    let is_temporary = parent.temporary.is_some();
+    let (refused, what, only) = match (table.temporary.is_some(), table.unlogged) {
+        (true, _) => (!is_temporary, "temporary", "temporary"),
+        (_, true) => (is_temporary, "unlogged", "permanent or unlogged"),
+        _ => (is_temporary || parent.unlogged, "permanent", "permanent"),
+    };
+    if !refused {
+        return Ok(());
+    }
+    let message = format!("constraints on {what} tables may reference only {only} tables");
+    Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message))
 }
 
 /// What a foreign key would write to its columns, nobody can write to a generated one.
@@ -639,6 +660,7 @@ impl Session {
                 default: None,
                 identity: None,
                 generated: None,
+                hints: Default::default(),
             })?;
         }
         Ok(builder.table)

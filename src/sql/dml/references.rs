@@ -299,6 +299,10 @@ impl<'k> NewKeys<'k> {
         for (place, column) in self.reference.key.columns.iter().enumerate() {
             let Some(position) = child.position(*column) else { continue };
             let ty = &child.columns[position].ty;
+            let set = &self.reference.key.set_on_delete;
+            if came.is_none() && !set.is_empty() && !set.contains(column) {
+                continue;
+            }
             new[position] = match (self.action, came) {
                 (ReferentialAction::Cascade, Some(came)) => cast(came[place].clone(), ty, false)?,
                 (ReferentialAction::SetDefault, _) => {

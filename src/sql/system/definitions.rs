@@ -226,6 +226,9 @@ fn definition_of(execution: &Execution, table: &Table, constraint: &Constraint, 
                 sql.push_str(words);
                 sql.push_str(action.sql());
             }
+            if !key.set_on_delete.is_empty() {
+                sql.push_str(&format!(" ({})", list(&key.set_on_delete)));
+            }
             sql.push_str(key.deferral.sql());
             sql
         }

@@ -494,6 +494,7 @@ fn add_foreign_key(
         confdeltype: key.on_delete.letter(), confmatchtype: "s",
         connoinherit: table.part.is_none() && !table.is_partitioned(), convalidated: !constraint.not_valid,
         condeferrable: key.deferral != Deferral::Never, condeferred: key.deferral == Deferral::Initially,
+        confdelsetcols: (!key.set_on_delete.is_empty()).then(|| numbers(&key.set_on_delete)),
     });
 }
 
