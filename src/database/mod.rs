@@ -103,7 +103,8 @@ pub use self::scrub::ScrubOptions;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::error::Result;
-use crate::log::Position;
+use crate::locks::SeenLock;
+use crate::log::{Position, TxnId};
 use crate::memory::Budget;
 
 /// How a [`Database`] is opened.
@@ -232,6 +233,16 @@ impl Database {
     /// A transaction of the session with this number, which `hither.snapshots` tells.
     pub fn begin_for(&self, isolation: Isolation, session: i32) -> Transaction {
         Transaction::new(self, isolation, Holder::Transaction(Some(session)))
+    }
+
+    /// Locks of tables, and what is waited for.
+    pub fn locks(&self) -> Vec<SeenLock> {
+        self.core.locks.seen()
+    }
+
+    /// Who stands in the way of a transaction that waits.
+    pub fn lock_blockers(&self, waiting: TxnId) -> Vec<TxnId> {
+        self.core.locks.blockers(waiting)
     }
 
     /// How many threads work in the background right now.

@@ -33,6 +33,8 @@ pub type Owner = u64;
 #[derive(Default)]
 pub struct AdvisoryLocks {
     held: Mutex<HashMap<AdvisoryKey, Vec<Held>>>,
+    /// Who waits, for others to see. Locked after `held`.
+    waiting: Mutex<Vec<Waiting>>,
     released: Condvar,
 }
 
@@ -42,6 +44,17 @@ struct Held {
     mode: Mode,
     span: Span,
     times: u64,
+}
+
+type Waiting = (Owner, AdvisoryKey, Mode);
+
+/// An advisory lock as others see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeenAdvisory {
+    pub owner: Owner,
+    pub key: AdvisoryKey,
+    pub mode: Mode,
+    pub granted: bool,
 }
 
 /// A waiter looks this often whether it has been cancelled.
@@ -63,11 +76,47 @@ impl AdvisoryLocks {
         go_on: &dyn Fn() -> Result<()>,
     ) -> Result<()> {
         let mut held = self.held.lock();
-        while !take(&mut held, owner, key, mode, span) {
-            go_on()?;
-            self.released.wait_for(&mut held, LOOK);
+        if take(&mut held, owner, key, mode, span) {
+            return Ok(());
         }
-        Ok(())
+        let wanted = (owner, key, mode);
+        self.waiting.lock().push(wanted);
+        let done = loop {
+            let stop = go_on();
+            if stop.is_err() {
+                break stop;
+            }
+            self.released.wait_for(&mut held, LOOK);
+            if take(&mut held, owner, key, mode, span) {
+                break Ok(());
+            }
+        };
+        let mut waiting = self.waiting.lock();
+        if let Some(place) = waiting.iter().position(|known| *known == wanted) {
+            waiting.swap_remove(place);
+        }
+        done
+    }
+
+    /// All locks, and those that are waited for.
+    pub fn seen(&self) -> Vec<SeenAdvisory> {
+        let (held, waiting) = (self.held.lock(), self.waiting.lock());
+        let mut seen = Vec::new();
+        for (&key, holders) in &*held {
+            for (place, h) in holders.iter().enumerate() {
+                // One of a session and one of its transaction are the same to look at.
+                let is_first = !holders[..place].iter().any(|o| o.owner == h.owner && o.mode == h.mode);
+                seen.extend(is_first.then_some(SeenAdvisory {
+                    owner: h.owner,
+                    key,
+                    mode: h.mode,
+                    granted: true,
+                }));
+            }
+        }
+        let waiting = waiting.iter();
+        seen.extend(waiting.map(|&(owner, key, mode)| SeenAdvisory { owner, key, mode, granted: false }));
+        seen
     }
 
     /// Gives a session's lock back once; whether it was held.
@@ -156,6 +205,22 @@ mod tests {
         locks.release(3, Span::Transaction);
         locks.release(2, Span::Session);
         assert!(locks.is_empty());
+    }
+
+    #[test]
+    fn who_waits_is_seen() {
+        let locks = AdvisoryLocks::default();
+        assert!(locks.try_lock(1, KEY, Mode::Shared, Span::Session));
+        assert!(locks.try_lock(1, KEY, Mode::Shared, Span::Transaction));
+        assert_eq!(locks.seen(), [SeenAdvisory { owner: 1, key: KEY, mode: Mode::Shared, granted: true }]);
+        let looks = std::cell::Cell::new(0);
+        let look = || {
+            looks.set(looks.get() + 1);
+            if looks.get() < 2 { Ok(()) } else { Err(crate::error::Error::internal("enough")) }
+        };
+        assert!(locks.lock(2, KEY, Mode::Exclusive, Span::Session, &look).is_err());
+        assert_eq!(locks.waiting.lock().len(), 0);
+        assert_eq!(locks.seen().len(), 1);
     }
 
     #[test]

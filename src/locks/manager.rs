@@ -87,9 +87,23 @@ pub(super) struct Edges {
 
 struct Edge {
     holder: TxnId,
+    wanted: Wanted,
     cell: Arc<Cell>,
     /// It waits only because the other was there first, and goes on if that closes a circle.
     is_courtesy: bool,
+}
+
+/// What a transaction waits for, and how it wants it.
+type Wanted = (Resource, Mode);
+
+/// A lock as others see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeenLock {
+    pub txn: TxnId,
+    pub resource: Resource,
+    pub mode: Mode,
+    /// Whom it waits for, who does not have the lock.
+    pub waits_for: Option<TxnId>,
 }
 
 impl Locks {
@@ -107,7 +121,7 @@ impl Locks {
             Mode::Exclusive => lock.exclusive.filter(|&holder| holder != txn).or_else(other_shared),
         };
         if let Some(holder) = blocker {
-            let waiter = self.wait(txn, holder, Resource::Table(table))?;
+            let waiter = self.wait(txn, holder, (Resource::Table(table), mode))?;
             if mode == Mode::Exclusive {
                 self.edges.lock().claim(table, txn);
             }
@@ -150,13 +164,13 @@ impl Locks {
         for resource in resources {
             let other = other_holder(&held.shared, resource, txn);
             if let Some(holder) = other.or_else(|| held.many.other_holder(resource, txn)) {
-                return self.wait(txn, holder, resource).map(Some);
+                return self.wait(txn, holder, (resource, Mode::Exclusive)).map(Some);
             }
             if mine.len() >= FEW_MAX {
                 match held.exclusive.get(&resource) {
                     None => held.many.add(txn, resource),
                     Some(holder) if *holder == txn => {}
-                    Some(holder) => return self.wait(txn, *holder, resource).map(Some),
+                    Some(holder) => return self.wait(txn, *holder, (resource, Mode::Exclusive)).map(Some),
                 }
                 continue;
             }
@@ -168,7 +182,7 @@ impl Locks {
                 Entry::Occupied(taken) if *taken.get() == txn => {}
                 Entry::Occupied(taken) => {
                     let holder = *taken.get();
-                    return self.wait(txn, holder, resource).map(Some);
+                    return self.wait(txn, holder, (resource, Mode::Exclusive)).map(Some);
                 }
             }
         }
@@ -215,12 +229,12 @@ impl Locks {
         let mine = held.by_transaction.entry(txn).or_default();
         for resource in resources {
             if let Some(holder) = held.many.other_holder(resource, txn) {
-                return self.wait(txn, holder, resource).map(Some);
+                return self.wait(txn, holder, (resource, Mode::Shared)).map(Some);
             }
             match held.exclusive.get(&resource) {
                 Some(holder) if *holder != txn => {
                     let holder = *holder;
-                    return self.wait(txn, holder, resource).map(Some);
+                    return self.wait(txn, holder, (resource, Mode::Shared)).map(Some);
                 }
                 // What is held exclusively need not be shared.
                 Some(_) => continue,
@@ -251,6 +265,43 @@ impl Locks {
         }
     }
 
+    /// The locks of tables, and what is waited for. Those of rows and keys that nobody waits for are left out: a load has
+    /// millions.
+    pub fn seen(&self) -> Vec<SeenLock> {
+        let (held, edges) = (self.held.lock(), self.edges.lock());
+        let mut seen = Vec::new();
+        for (&table, lock) in &held.tables {
+            let of = |txn, mode| SeenLock { txn, resource: Resource::Table(table), mode, waits_for: None };
+            seen.extend(lock.shared.iter().map(|&txn| of(txn, Mode::Shared)));
+            seen.extend(lock.exclusive.map(|txn| of(txn, Mode::Exclusive)));
+        }
+        for (&txn, edge) in &edges.waits_for {
+            let (resource, mode) = edge.wanted;
+            seen.push(SeenLock { txn, resource, mode, waits_for: Some(edge.holder) });
+        }
+        seen
+    }
+
+    /// Who stands in the way of a transaction that waits.
+    pub fn blockers(&self, txn: TxnId) -> Vec<TxnId> {
+        let (held, edges) = (self.held.lock(), self.edges.lock());
+        let Some(edge) = edges.waits_for.get(&txn) else { return Vec::new() };
+        let (resource, mode) = edge.wanted;
+        let (exclusive, shared) = match resource {
+            Resource::Table(table) => {
+                let lock = held.tables.get(&table);
+                (lock.and_then(|lock| lock.exclusive), lock.map(|lock| &lock.shared))
+            }
+            resource => (held.exclusive.get(&resource).copied(), held.shared.get(&resource)),
+        };
+        let shared = shared.filter(|_| mode == Mode::Exclusive).into_iter().flatten().copied();
+        let mut blockers: Vec<TxnId> = shared.chain(exclusive).chain([edge.holder]).collect();
+        blockers.retain(|blocker| *blocker != txn);
+        blockers.sort_unstable();
+        blockers.dedup();
+        blockers
+    }
+
     /// How many locks are held.
     pub fn len(&self) -> usize {
         let held = self.held.lock();
@@ -262,18 +313,19 @@ impl Locks {
     }
 
     /// Called with `held` locked, so the holder cannot end before the waiter is known.
-    fn wait(&self, txn: TxnId, holder: TxnId, wanted: Resource) -> Result<Waiter> {
-        let cell = self.edges.lock().add(txn, holder)?;
-        Ok(Waiter::new(cell, self.edges.clone(), txn, wanted))
+    fn wait(&self, txn: TxnId, holder: TxnId, wanted: Wanted) -> Result<Waiter> {
+        let cell = self.edges.lock().add(txn, holder, wanted)?;
+        Ok(Waiter::new(cell, self.edges.clone(), txn, wanted.0))
     }
 
     /// Waits behind who wants the table alone; `None` if nobody does, or that one waits, however indirectly, for this one.
     fn wait_behind(&self, txn: TxnId, table: u32) -> Option<Waiter> {
         let mut edges = self.edges.lock();
         let first = *edges.claims.get(&table)?.iter().find(|&&claimant| claimant != txn)?;
-        let cell = edges.add_courtesy(txn, first)?;
+        let wanted = Resource::Table(table);
+        let cell = edges.add_courtesy(txn, first, (wanted, Mode::Shared))?;
         drop(edges);
-        Some(Waiter::new(cell, self.edges.clone(), txn, Resource::Table(table)))
+        Some(Waiter::new(cell, self.edges.clone(), txn, wanted))
     }
 }
 
@@ -314,7 +366,7 @@ impl Held {
 
 impl Edges {
     /// 40P01 if that closes a circle in which nobody waits out of courtesy.
-    fn add(&mut self, txn: TxnId, holder: TxnId) -> Result<Arc<Cell>> {
+    fn add(&mut self, txn: TxnId, holder: TxnId, wanted: Wanted) -> Result<Arc<Cell>> {
         while let Some(circle) = self.circle(txn, holder) {
             let polite = circle.into_iter().find(|waiter| self.waits_for[waiter].is_courtesy);
             let Some(polite) = polite else { return Err(deadlock(txn, holder)) };
@@ -323,17 +375,17 @@ impl Edges {
             self.remove_edge(polite, &cell);
             cell.release();
         }
-        Ok(self.insert(txn, holder, false))
+        Ok(self.insert(txn, holder, wanted, false))
     }
 
     /// `None` if that closes a circle.
-    fn add_courtesy(&mut self, txn: TxnId, first: TxnId) -> Option<Arc<Cell>> {
-        self.circle(txn, first).is_none().then(|| self.insert(txn, first, true))
+    fn add_courtesy(&mut self, txn: TxnId, first: TxnId, wanted: Wanted) -> Option<Arc<Cell>> {
+        self.circle(txn, first).is_none().then(|| self.insert(txn, first, wanted, true))
     }
 
-    fn insert(&mut self, txn: TxnId, holder: TxnId, is_courtesy: bool) -> Arc<Cell> {
+    fn insert(&mut self, txn: TxnId, holder: TxnId, wanted: Wanted, is_courtesy: bool) -> Arc<Cell> {
         let cell = Arc::new(Cell::default());
-        self.waits_for.insert(txn, Edge { holder, cell: cell.clone(), is_courtesy });
+        self.waits_for.insert(txn, Edge { holder, wanted, cell: cell.clone(), is_courtesy });
         self.waiters.entry(holder).or_default().push(cell.clone());
         cell
     }
@@ -638,6 +690,26 @@ mod tests {
         assert_eq!(error.state(), SqlState::DEADLOCK_DETECTED);
         drop(second);
         assert!(locks.exclusive(TxnId(3), key(1)).unwrap().is_some(), "2 no longer waits: no cycle");
+    }
+
+    #[test]
+    fn who_stands_in_the_way_is_seen() {
+        let locks = Locks::new();
+        for n in 1..=2 {
+            assert!(locks.table(TxnId(n), 9, Mode::Shared).unwrap().is_none());
+            assert!(locks.shared(TxnId(n), key(5)).unwrap().is_none());
+        }
+        assert_eq!(locks.seen().len(), 2, "keys that nobody waits for are not shown");
+        let waiter = locks.exclusive(TxnId(3), key(5)).unwrap();
+        let waits = locks.seen().into_iter().find(|seen| seen.waits_for.is_some()).unwrap();
+        assert_eq!((waits.txn, waits.resource, waits.mode), (TxnId(3), key(5)[0], Mode::Exclusive));
+        assert_eq!(locks.blockers(TxnId(3)), [TxnId(1), TxnId(2)]);
+        drop(waiter);
+        let alone = locks.table(TxnId(2), 9, Mode::Exclusive).unwrap();
+        assert_eq!(locks.blockers(TxnId(2)), [TxnId(1)]);
+        assert_eq!(locks.blockers(TxnId(1)), []);
+        drop(alone);
+        assert_eq!(locks.seen().len(), 2);
     }
 
     #[test]

@@ -20,6 +20,6 @@ mod many;
 // Waiting for the end of a transaction.
 mod waiter;
 
-pub use advisory::{AdvisoryKey, AdvisoryLocks, Span};
-pub use manager::{Locks, Mode, Resource};
+pub use advisory::{AdvisoryKey, AdvisoryLocks, SeenAdvisory, Span};
+pub use manager::{Locks, Mode, Resource, SeenLock};
 pub use waiter::Waiter;

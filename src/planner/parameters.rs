@@ -445,7 +445,7 @@ fn argument_type(function: &str, position: usize, arguments: &[Expr], schema: &D
             Some(if arguments.len() == 1 { Type::Int8 } else { Type::Int4 })
         }
         ("pg_sleep", 0) => Some(Type::Float8),
-        ("pg_cancel_backend" | "pg_terminate_backend", 0) => Some(Type::Int4),
+        ("pg_blocking_pids" | "pg_cancel_backend" | "pg_terminate_backend", 0) => Some(Type::Int4),
         ("pg_terminate_backend" | "setval", 1) => Some(Type::Int8),
         ("setval", 2) => Some(Type::Bool),
         ("generate_series", position) => {

@@ -249,6 +249,7 @@ mod relation_words;
 // SEARCH and CYCLE of recursive queries, and how they are read.
 mod search_words;
 mod searches;
+mod seen_locks;
 // Walks over the parser's trees, compiled once.
 mod visit;
 // Rows as documents.

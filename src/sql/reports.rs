@@ -1,11 +1,12 @@
 //! What the views of the server are made of: hither.scrub, hither.scrub_findings, hither.snapshots, hither.storage,
-//! hither.memory, hither.recall, pg_stat_archiver, pg_stat_activity.
+//! hither.memory, hither.recall, pg_stat_archiver, pg_stat_activity, pg_locks.
 
 use crate::clock::Timestamp;
 use crate::database::{Database, HeldSnapshot, Holder};
 use crate::memory::Resident;
 use crate::sql::activity;
 use crate::sql::engine::Engine;
+use crate::sql::seen_locks;
 use crate::table::bindings::ReportRow;
 use crate::types::Value;
 
@@ -22,6 +23,7 @@ pub fn rows(engine: &Engine, view: &str) -> Vec<ReportRow> {
         "recall" => recall(database),
         "builds" => engine.databases().map(|databases| activity::builds(&databases)).unwrap_or_default(),
         "activity" => engine.databases().map(|databases| activity::rows(&databases)).unwrap_or_default(),
+        "locks" => engine.databases().map(|databases| seen_locks::rows(&databases)).unwrap_or_default(),
         _ => Vec::new(),
     }
 }

@@ -23,6 +23,7 @@ use crate::sql::dialect;
 use crate::sql::engine::Engine;
 use crate::sql::large_objects::Descriptors;
 use crate::sql::notifications::{Mailbox, Notification, Outbox};
+use crate::sql::seen_locks;
 use crate::sql::session::Saved;
 use crate::sql::settings::{Settings, id};
 use crate::sql::source::Source;
@@ -279,6 +280,11 @@ impl Shared {
         }
     }
 
+    /// This session as a holder of advisory locks.
+    pub fn advisory_owner(&self) -> u64 {
+        self.holder
+    }
+
     /// Gives back the session's advisory locks of this span.
     pub fn release_advisory(&self, span: Span) {
         self.engine.advisory.release(self.holder, span);
@@ -448,6 +454,11 @@ impl SessionContext for Shared {
 
     fn signal(&self, process_id: i32, terminate: bool) -> bool {
         self.engine.databases().is_ok_and(|databases| databases.signal(process_id, terminate))
+    }
+
+    fn blocking_pids(&self, process_id: i32) -> Vec<i32> {
+        let databases = self.engine.databases();
+        databases.map(|databases| seen_locks::blocking(&databases, process_id)).unwrap_or_default()
     }
 
     fn server_started(&self) -> Option<i64> {

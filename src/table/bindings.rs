@@ -198,6 +198,10 @@ pub trait SessionContext: Send + Sync {
     fn channels(&self) -> Vec<String> {
         Vec::new()
     }
+    /// Of the sessions that a session waits for.
+    fn blocking_pids(&self, _process_id: i32) -> Vec<i32> {
+        Vec::new()
+    }
     /// pg_cancel_backend() and pg_terminate_backend(): whether there is such a session.
     fn signal(&self, _process_id: i32, _terminate: bool) -> bool {
         false

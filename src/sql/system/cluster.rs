@@ -139,6 +139,16 @@ pub const RELATIONS: &[Relation] = &[
         rows: |execution, rows| report(execution, rows, "activity"),
     },
     Relation {
+        oid: 12_073,
+        schema: PG_CATALOG,
+        name: "pg_locks",
+        kind: 'v',
+        columns: "locktype text, database oid, relation oid, page int4, tuple int2, virtualxid text, \
+            transactionid int8, classid oid, objid oid, objsubid int2, virtualtransaction text, pid int4, mode text, \
+            granted bool, fastpath bool = f, waitstart timestamptz",
+        rows: |execution, rows| report(execution, rows, "locks"),
+    },
+    Relation {
         oid: 12_244,
         schema: PG_CATALOG,
         name: "pg_stat_progress_create_index",

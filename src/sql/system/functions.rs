@@ -381,6 +381,10 @@ fn advisory_locks() -> Vec<Arc<ScalarUDF>> {
         strict "pg_terminate_backend" Type::Bool => |execution, args| {
             Ok(Value::from(execution.session.signal(process_id(&args[0])?, true)))
         };
+        strict "pg_blocking_pids" Type::Array(Box::new(Type::Int4)) => |execution, args| {
+            let pids = execution.session.blocking_pids(process_id(&args[0])?);
+            Ok(Value::Array(pids.into_iter().map(Value::Int4).collect()))
+        };
         lenient "current_query" Type::Text => |execution, _| Ok(Value::from(execution.session.query()));
         lenient "pg_postmaster_start_time" Type::Timestamptz(None) => started;
         // The configuration is read once.
