@@ -24,6 +24,9 @@ use crate::types::zone::{leading_name, leading_offset};
 /// Descriptions that are kept, of some 200 bytes each; there are a few dozen in the world.
 const KEPT_MAX: usize = 1_024;
 
+/// Bytes of a description, as of any zone's name in PostgreSQL.
+const NAME_BYTES_MAX: usize = 255;
+
 /// What is meant where none are given: those of the United States, as in PostgreSQL.
 const DEFAULT_RULES: &str = ",M3.2.0,M11.1.0";
 
@@ -68,6 +71,9 @@ impl Rules {
     /// `None` of what is no such description.
     pub fn of(text: &str) -> Result<Option<&'static Rules>> {
         static KEPT: LazyLock<Mutex<HashMap<String, &'static Rules>>> = LazyLock::new(Mutex::default);
+        if text.len() > NAME_BYTES_MAX {
+            return Ok(None);
+        }
         let text = text.to_ascii_uppercase();
         let mut kept = KEPT.lock();
         if let Some(known) = kept.get(&text) {
