@@ -498,6 +498,7 @@ impl Session {
         let new_oid = move || shared.with_transaction(|transaction| Ok(transaction.new_oid()));
         let (mut table, sequences) = {
             let mut builder = Builder::new(&catalog, &schema, &create.name.name, &path, &new_oid)?;
+            set_persistence(&mut builder.table, create.persistence);
             for column in &create.columns {
                 builder.add_column(column)?;
             }
@@ -515,7 +516,6 @@ impl Session {
             }
             (builder.table, builder.sequences)
         };
-        set_persistence(&mut table, create.persistence);
         table.options = storage_parameters::of_table(&create.storage_parameters);
         self.link_sequences(&mut table)?;
         self.check_definition(&table, &sequences)?;
