@@ -33,7 +33,7 @@ use crate::sql::timings::Timings;
 use crate::sql::words::Words;
 use crate::table::bindings::ReportRow;
 use crate::table::large_objects::LargeObjectCalls;
-use crate::types::{Look, Zone};
+use crate::types::{Look, Value, Zone};
 
 /// Schemas that exist without being created.
 pub const SYSTEM_SCHEMAS: &[&str] = &[PG_CATALOG, INFORMATION_SCHEMA, HITHER];
@@ -456,9 +456,10 @@ impl SessionContext for Shared {
         self.engine.databases().is_ok_and(|databases| databases.signal(process_id, terminate))
     }
 
-    fn blocking_pids(&self, process_id: i32) -> Vec<i32> {
+    fn blocking_pids(&self, process_id: i32) -> Vec<Value> {
         let databases = self.engine.databases();
-        databases.map(|databases| seen_locks::blocking(&databases, process_id)).unwrap_or_default()
+        let blocking = databases.map(|databases| seen_locks::blocking(&databases, process_id));
+        blocking.unwrap_or_default().into_iter().map(Value::Int4).collect()
     }
 
     fn server_started(&self) -> Option<i64> {

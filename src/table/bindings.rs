@@ -199,7 +199,7 @@ pub trait SessionContext: Send + Sync {
         Vec::new()
     }
     /// Of the sessions that a session waits for.
-    fn blocking_pids(&self, _process_id: i32) -> Vec<i32> {
+    fn blocking_pids(&self, _process_id: i32) -> Vec<crate::types::Value> {
         Vec::new()
     }
     /// pg_cancel_backend() and pg_terminate_backend(): whether there is such a session.

@@ -27,9 +27,11 @@ pub mod guard;
 pub mod implied;
 // Keys in a table's tree.
 pub mod keys;
-// Nodes as EXPLAIN shows them.
+// What equals a constant, of columns without bitmaps.
 #[cfg(feature = "server")]
 mod equal;
+// Nodes as EXPLAIN shows them.
+#[cfg(feature = "server")]
 pub mod explained;
 // The nearest rows of one table.
 #[cfg(feature = "server")]

@@ -105,9 +105,7 @@ fn named() -> Vec<Arc<ScalarUDF>> {
             let found = names::find_relation(execution, &string(&args[0]));
             Ok(Value::from(found.map(|oid| names::regclass_out(execution, oid))))
         };
-        strict "to_regtype" Type::Oid => |execution, args| {
-            Ok(Value::from(names::regtype_in(execution, &string(&args[0])).ok()))
-        };
+        strict "to_regtype" Type::Oid => |execution, args| Ok(Value::from(names::regtype_in(execution, &string(&args[0])).ok()));
         strict "to_regnamespace" Type::Oid => |execution, args| {
             Ok(Value::from(names::schema_oid(&execution.session.catalog(), &string(&args[0]))))
         };
@@ -382,8 +380,7 @@ fn advisory_locks() -> Vec<Arc<ScalarUDF>> {
             Ok(Value::from(execution.session.signal(process_id(&args[0])?, true)))
         };
         strict "pg_blocking_pids" Type::Array(Box::new(Type::Int4)) => |execution, args| {
-            let pids = execution.session.blocking_pids(process_id(&args[0])?);
-            Ok(Value::Array(pids.into_iter().map(Value::Int4).collect()))
+            Ok(Value::Array(execution.session.blocking_pids(process_id(&args[0])?)))
         };
         lenient "current_query" Type::Text => |execution, _| Ok(Value::from(execution.session.query()));
         lenient "pg_postmaster_start_time" Type::Timestamptz(None) => started;
