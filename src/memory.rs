@@ -5,12 +5,14 @@
 //!           1/8  memtables          rows not flushed yet; beyond, writers wait, at twice as much for a flush
 //!           1/4  graphs             links and codes; beyond, they lie in files (index/room.rs)
 //!           1/4  queries            sorts, joins and aggregates; beyond, they spill, or end with 53200
-//!           1/4  everything else    metadata indexes, transactions, sessions, plans, the program
+//!           1/8  metadata indexes   what is being written, bitmaps by value; beyond, it lies in files, and bitmaps go
+//!                                   (index/bitmap/share.rs)
+//!           1/8  everything else    transactions, sessions, plans, the program
 //! ```
 //!
 //! Shares are bounds, not reservations. Vectors are in none of them: they are mapped files, whose pages the kernel drops
-//! when it wants the memory, and reads again. What a share cannot bound is the last quarter: metadata indexes take some
-//! 1 to 14 bytes per row and column, and the view `hither.memory` shows how much that is.
+//! when it wants the memory, and reads again. What no share bounds is the last eighth. In it are indexes by gin and gist, which
+//! are wholly in memory; the view `hither.memory` shows how much they take.
 
 use std::path::Path;
 
@@ -67,6 +69,10 @@ impl Budget {
 
     pub fn graphs(self) -> u64 {
         self.0 / 4
+    }
+
+    pub fn metadata(self) -> u64 {
+        self.0 / 8
     }
 
     pub fn queries(self) -> u64 {
@@ -139,6 +145,7 @@ mod tests {
             let budget = Budget::of(bytes).expect("enough");
             let shares = budget.cache() + budget.memtables() + budget.graphs() + budget.queries();
             assert!(shares <= budget.bytes() * 3 / 4, "{budget:?}");
+            assert!(shares + budget.metadata() <= budget.bytes() * 7 / 8, "{budget:?}");
             assert!(MEMTABLES * budget.memtable() <= budget.memtables());
             assert!(budget.overlay() <= budget.bytes() / 4);
         }

@@ -64,6 +64,7 @@ impl Core {
         }
         self.snapshots.publish(seq);
         self.store.set_horizon(self.snapshots.horizon());
+        self.bitmaps.settle(self.version.load().tables.values());
         Ok(())
     }
 

@@ -29,6 +29,7 @@ use crate::database::checkpoint::applied_of;
 use crate::database::core::{Core, Version};
 use crate::error::{Error, Result, SqlState};
 use crate::fs::Fs;
+use crate::index::bitmap::Share;
 use crate::index::bitmap::file::{self, Name};
 use crate::log::{Position, StorageId};
 use crate::storage::{Extra, Store, folder};
@@ -48,8 +49,9 @@ const CLOSING_SHARE: u64 = 1024;
 const FEW_SHARE: u64 = 8;
 
 /// What is on disk of each table.
-#[derive(Default)]
 pub struct Bitmaps {
+    /// The memory of all that are in memory.
+    share: Arc<Share>,
     tables: Mutex<HashMap<StorageId, Kept>>,
     /// The last checkpoint wrote files and failed: the next one writes none, for they may be what the disk had no room for.
     failed: AtomicBool,
@@ -116,6 +118,27 @@ enum Choice {
 }
 
 impl Bitmaps {
+    pub fn new(share: Arc<Share>) -> Bitmaps {
+        Bitmaps { share, tables: Mutex::default(), failed: AtomicBool::new(false) }
+    }
+
+    pub fn share(&self) -> &Arc<Share> {
+        &self.share
+    }
+
+    /// Keeps metadata indexes within their share of memory after a commit: bitmaps by value go first where they are too much,
+    /// from the table of the column that has the most, then chunks, of the tables as they come.
+    pub fn settle<'t>(&self, tables: impl Iterator<Item = &'t Arc<Table>> + Clone) {
+        if !self.share.is_over() {
+            return;
+        }
+        if self.share.has_too_many_bitmaps() {
+            let most = |table: &&Arc<Table>| table.state().metadata.most_bitmap_bytes();
+            tables.clone().max_by_key(most).into_iter().for_each(|table| table.settle_metadata());
+        }
+        tables.take_while(|_| self.share.is_over()).for_each(|table| table.settle_metadata());
+    }
+
     /// Opens what the last checkpoint saved of a table, and restores the table from it, or else from its rows. 55000 when
     /// a newer program wrote the files.
     pub fn restore(&self, fs: &dyn Fs, dir: &Path, store: &Store, table: &Table) -> Result<()> {
@@ -125,7 +148,7 @@ impl Bitmaps {
         let last = files.iter().chain(&there).copied().max().unwrap_or(0);
         let mut kept = Kept { last, strangers: !there.is_empty(), ..Kept::default() };
         let applied = applied_of(store, storage)?;
-        match named.as_deref().map(|named| read(fs, dir, storage, applied, named)).transpose() {
+        match named.as_deref().map(|named| read(fs, dir, table, applied, named)).transpose() {
             Ok(Some(saved)) => {
                 let changed = saved.changed.len();
                 if table.restore_saved(saved)? {
@@ -364,7 +387,8 @@ fn kinds(metadata: &Metadata) -> Columns {
 }
 
 /// What the files have that the manifest names: `applied`, the whole file, and maybe that of the changes.
-fn read(fs: &dyn Fs, dir: &Path, storage: StorageId, applied: Position, named: &[u64]) -> Result<Saved> {
+fn read(fs: &dyn Fs, dir: &Path, table: &Table, applied: Position, named: &[u64]) -> Result<Saved> {
+    let (storage, state) = (table.storage(), table.state());
     let (of, rest) = named.split_first().unwrap_or((&0, &[]));
     if *of != applied.0 {
         let found = format!("those of position {of}");
@@ -377,7 +401,8 @@ fn read(fs: &dyn Fs, dir: &Path, storage: StorageId, applied: Position, named: &
     };
     let name = |number| Name { storage: storage.0, number };
     let path = path_of(dir, storage, number);
-    let whole = file::open_whole(fs, &path, name(number))?;
+    let share = |column| state.metadata.share_of(&state.definition, column);
+    let whole = file::open_whole(fs, &path, name(number), &share)?;
     if whole.position > applied.0 {
         let expected = format!("a position up to {}", applied.0);
         return Err(Error::corrupt(path.display(), 32, expected, whole.position));

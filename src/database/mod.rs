@@ -134,6 +134,8 @@ pub struct Options {
     pub clock: Clock,
     /// Memory for graphs; those that do not fit are in files that the system may write out.
     pub graph_bytes_max: u64,
+    /// Memory for metadata indexes; what does not fit is in files of which the page cache has what it can.
+    pub metadata_bytes_max: u64,
     /// A transaction's writes to one table move to private files once they take this much memory.
     pub overlay_bytes_max: usize,
     /// Checkpoints save live set and metadata indexes of tables that have so many rows.
@@ -160,6 +162,7 @@ impl Default for Options {
             archive: ArchiveOptions::default(),
             clock: Clock::default(),
             graph_bytes_max: u64::MAX,
+            metadata_bytes_max: u64::MAX,
             overlay_bytes_max: 64 << 20,
             // Making them anew from so many rows takes an open less than 10 ms; two syncs take a checkpoint as long.
             bitmap_rows_min: 8192,
@@ -179,6 +182,7 @@ impl Options {
                 ..storage
             },
             graph_bytes_max: budget.graphs(),
+            metadata_bytes_max: budget.metadata(),
             overlay_bytes_max: budget.overlay() as usize,
             ..Options::default()
         }

@@ -29,12 +29,13 @@ use crate::database::stamps::trust_stamps;
 use crate::database::{Database, Options};
 use crate::error::{Result, SqlState};
 use crate::fs::Fs;
+use crate::index::bitmap::Share;
 use crate::index::room::Room;
 use crate::log::{LocalLog, Log, PieceName, Position, Seq, StorageId, TxnId};
 use crate::storage::{Store, folder, is_damage};
 use crate::table::Table;
 
-/// The folder of graphs that have no room in memory.
+/// The folder of graphs and metadata indexes that have no room in memory.
 const SPILL: &str = "spill";
 /// The first position a log has.
 const LOG_START: Position = Position(8);
@@ -62,7 +63,8 @@ impl Database {
         remove_strangers(&*fs, dir, &store, &catalog)?;
         let room = Room::new(fs.clone(), dir.join(SPILL), options.graph_bytes_max)?;
         let generations = Generations::new(room);
-        let bitmaps = Bitmaps::default();
+        let share = Share::new(fs.clone(), dir.join(SPILL), options.metadata_bytes_max);
+        let bitmaps = Bitmaps::new(share);
         let opening = Opening {
             fs: &fs,
             dir,
@@ -144,7 +146,8 @@ impl Opening<'_> {
         let tree = store.create_tree(storage);
         let indexes: Vec<_> = catalog.indexes_of(definition.oid).cloned().collect();
         let folder = folder(dir, storage);
-        let table = Table::open(fs, &folder, tree, definition.clone(), &indexes, generations.room())?;
+        let memory = (generations.room(), bitmaps.share());
+        let table = Table::open(fs, &folder, tree, definition.clone(), &indexes, memory)?;
         trust_stamps(store, &table);
         generations.open(&***fs, dir, store, catalog, &table, verify)?;
         bitmaps.restore(&***fs, dir, store, &table)?;

@@ -18,7 +18,12 @@ pub struct Usage {
     pub graphs: u64,
     /// Links and codes in files that the kernel may write out.
     pub graphs_spilled: u64,
+    /// Metadata indexes, their bitmaps by value included.
     pub metadata: u64,
+    /// Metadata indexes in files of which the page cache has what it can.
+    pub metadata_spilled: u64,
+    /// Indexes by gin and gist.
+    pub inverted: u64,
     /// Bloom filters and block indexes of sorted tables, those that were asked for lately.
     pub table_filters: u64,
     /// What they may have, of the bound that they share with blocks.
@@ -58,13 +63,16 @@ impl Database {
     /// What is held in memory, by purpose.
     pub fn memory(&self) -> Usage {
         let (stats, room) = (self.core.store.stats(), self.core.generations.room());
+        let share = self.core.bitmaps.share();
         let tables = self.core.version.load();
         Usage {
             cache: stats.cache_bytes.saturating_sub(stats.table_memory_bytes) as u64,
             memtables: stats.memtable_bytes as u64,
             graphs: room.held(),
             graphs_spilled: room.spilled(),
-            metadata: tables.tables.values().map(|table| table.state().metadata.bytes()).sum(),
+            metadata: share.held(),
+            metadata_spilled: share.spilled(),
+            inverted: tables.tables.values().map(|table| table.state().metadata.inverted_bytes()).sum(),
             table_filters: stats.table_memory_bytes as u64,
             table_filters_max: stats.table_memory_bytes_max as u64,
         }

@@ -124,8 +124,8 @@ impl Work {
         remove_leftovers(core, storage)?;
         let tree = core.store.create_tree(storage);
         let indexes: Vec<_> = catalog.indexes_of(table.oid).cloned().collect();
-        let created =
-            Table::create(&core.fs, &dir, tree, Arc::new(table.clone()), &indexes, core.generations.room())?;
+        let memory = (core.generations.room(), core.bitmaps.share());
+        let created = Table::create(&core.fs, &dir, tree, Arc::new(table.clone()), &indexes, memory)?;
         self.created.insert(storage, Arc::new(created));
         Ok(())
     }

@@ -8,16 +8,18 @@ use roaring::RoaringBitmap;
 
 use crate::catalog::{self, IndexMethod, Oid};
 use crate::error::Result;
-use crate::index::bitmap::{ColumnIndex, ColumnValues, Order, Predicate};
+use crate::index::bitmap::{ColumnIndex, ColumnValues, Order, Predicate, Share};
 use crate::index::inverted::{self, InvertedIndex, Question};
 use crate::table::rows::{Layout, RowReader};
 use crate::types::{Type, Value};
 
 /// One entry per column, in order of their numbers.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Metadata {
     columns: Vec<Entry>,
     inverted: Vec<Inverted>,
+    /// The memory of the columns' indexes.
+    share: Arc<Share>,
 }
 
 #[derive(Clone)]
@@ -63,16 +65,16 @@ pub struct Cells {
 }
 
 impl Metadata {
-    pub fn new(definition: &catalog::Table, indexes: &[Arc<catalog::Index>]) -> Metadata {
+    pub fn new(definition: &catalog::Table, indexes: &[Arc<catalog::Index>], share: &Arc<Share>) -> Metadata {
         let entry = |(position, column): (usize, &catalog::Column)| Entry {
             number: column.number,
             position,
-            index: new_index(column).map(Arc::new),
+            index: new_index(column, &share_of(definition, position, share)).map(Arc::new),
         };
         let mut columns: Vec<Entry> = definition.stored_columns().enumerate().map(entry).collect();
         columns.sort_unstable_by_key(|entry| entry.number);
         let inverted = inverted_columns(definition, indexes).into_iter().map(Inverted::new).collect();
-        Metadata { columns, inverted }
+        Metadata { columns, inverted, share: share.clone() }
     }
 
     /// Takes on another definition of the table: new columns, for which every live row has the column's `missing` value
@@ -80,7 +82,8 @@ impl Metadata {
     /// table is opened anew: its values are in the rows.
     pub fn redefine(&mut self, definition: &catalog::Table, live: &RoaringBitmap) -> Result<()> {
         let inverted = std::mem::take(&mut self.inverted);
-        let known = std::mem::replace(self, Metadata { columns: Vec::new(), inverted });
+        let next = Metadata { columns: Vec::new(), inverted, share: self.share.clone() };
+        let known = std::mem::replace(self, next);
         for (position, column) in definition.stored_columns().enumerate() {
             let number = column.number;
             if let Some(entry) = known.entry(number) {
@@ -88,10 +91,16 @@ impl Metadata {
                 self.columns.push(Entry { number, position, index });
                 continue;
             }
-            let mut index = new_index(column);
+            let mut index = new_index(column, &share_of(definition, position, &self.share));
             if let Some(index) = &mut index {
                 let missing = missing_value(definition, position)?;
-                live.iter().for_each(|slot| index.set(slot, &missing));
+                for (slot, count) in live.iter().zip(1usize..) {
+                    index.set(slot, &missing);
+                    if count.is_multiple_of(CELLS_MAX) {
+                        index.settle();
+                    }
+                }
+                index.settle();
             }
             self.columns.push(Entry { number, position, index: index.map(Arc::new) });
         }
@@ -128,6 +137,46 @@ impl Metadata {
     pub fn columns(&self) -> Vec<(u16, &ColumnIndex)> {
         let indexed = self.columns.iter();
         indexed.filter_map(|entry| Some((entry.number, entry.index.as_deref()?))).collect()
+    }
+
+    /// Where the index of a column (by number) has its memory.
+    pub fn share_of(&self, definition: &catalog::Table, column: u16) -> Arc<Share> {
+        let position = definition.position(column);
+        position.map_or_else(|| self.share.clone(), |position| share_of(definition, position, &self.share))
+    }
+
+    /// Keeps within the share of memory as far as this table can: bitmaps go where they take too much of it, those that take
+    /// the most first, then chunks go to files, one of each column at a time.
+    pub fn settle(&mut self) {
+        if !self.share.is_over() {
+            return;
+        }
+        while self.share.has_too_many_bitmaps() && self.drop_most_bitmaps() {}
+        let mut moved = true;
+        while moved && self.share.is_above_rest() {
+            moved = false;
+            for index in self.columns.iter_mut().filter_map(|entry| entry.index.as_mut()) {
+                moved |= Arc::make_mut(index).spill_next();
+            }
+        }
+    }
+
+    /// Bytes of the bitmaps by value of the column that has the most of them.
+    pub fn most_bitmap_bytes(&self) -> u64 {
+        let indexes = self.columns.iter().filter_map(|entry| entry.index.as_ref());
+        indexes.map(|index| index.bitmap_bytes()).max().unwrap_or(0)
+    }
+
+    /// Does without the bitmaps of the column that has the most of them; false when there are none.
+    fn drop_most_bitmaps(&mut self) -> bool {
+        let indexes = self.columns.iter_mut().filter_map(|entry| entry.index.as_mut());
+        match indexes.max_by_key(|index| index.bitmap_bytes()) {
+            Some(index) if index.bitmap_bytes() > 0 => {
+                Arc::make_mut(index).drop_bitmaps();
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Puts these in the place of the empty indexes of their columns; false when one of those is not among them, or is of
@@ -188,6 +237,7 @@ impl Metadata {
                     let index = Arc::make_mut(index);
                     cells.for_each(|(slot, value)| index.set(slot, value));
                     died.iter().for_each(|slot| index.remove(slot));
+                    index.charge();
                 }
                 Place::Inverted(place) => {
                     let index = Arc::make_mut(&mut self.inverted[place].index);
@@ -235,7 +285,8 @@ impl Metadata {
         Some(&self.columns[place])
     }
 
-    /// The slots in which a boolean column (by number) is true; none when it has no index.
+    /// The slots in which a boolean column (by number) is true; none when it has no index. It is one whose index stays in
+    /// memory, and so has an answer.
     pub fn true_in(&self, column: u16) -> RoaringBitmap {
         self.select(column, &Predicate::Eq(Value::Bool(true))).unwrap_or_default()
     }
@@ -267,10 +318,9 @@ impl Metadata {
         ColumnValues::of(entry.index.as_ref()?, ty)
     }
 
-    /// Bytes of memory, about.
-    pub fn bytes(&self) -> u64 {
-        let columns = self.columns.iter().filter_map(|entry| entry.index.as_ref()).map(|index| index.bytes());
-        columns.chain(self.inverted.iter().map(|inverted| inverted.index.bytes())).sum()
+    /// Bytes of memory of inverted indexes, about. Those of columns are counted by their share.
+    pub fn inverted_bytes(&self) -> u64 {
+        self.inverted.iter().map(|inverted| inverted.index.bytes()).sum()
     }
 }
 
@@ -309,8 +359,18 @@ fn inverted_columns(
     all
 }
 
-fn new_index(column: &catalog::Column) -> Option<ColumnIndex> {
-    ColumnIndex::for_type(&column.ty).filter(|_| column.metadata_index)
+fn new_index(column: &catalog::Column, share: &Arc<Share>) -> Option<ColumnIndex> {
+    ColumnIndex::for_type_in(&column.ty, share).filter(|_| column.metadata_index)
+}
+
+/// The hidden boolean columns that say which rows a partial index is of stay in memory: without an answer of theirs nobody
+/// would know what a graph is of. They take 1.5 bytes a row at most.
+fn share_of(definition: &catalog::Table, position: usize, share: &Arc<Share>) -> Arc<Share> {
+    let column = definition.hidden.get(position.wrapping_sub(definition.columns.len()));
+    match column.is_some_and(|column| column.ty == Type::Bool) {
+        true => share.kept(),
+        false => share.clone(),
+    }
 }
 
 /// What a row from before the column reads as.
@@ -356,6 +416,7 @@ impl TakingIn<'_> {
         if self.cells.are_many() {
             let cells = std::mem::replace(&mut self.cells, self.metadata.cells());
             self.metadata.change(&cells, &RoaringBitmap::new());
+            self.metadata.settle();
         }
         Ok(())
     }
@@ -363,5 +424,6 @@ impl TakingIn<'_> {
     /// Takes in the last rows, and deaths.
     pub fn finish(self, died: &RoaringBitmap) {
         self.metadata.change(&self.cells, died);
+        self.metadata.settle();
     }
 }

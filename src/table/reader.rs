@@ -14,7 +14,7 @@ use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use roaring::RoaringBitmap;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::index::bitmap::ColumnValues;
 use crate::storage::{ColumnScan, Rows};
 use crate::table::Snapshot;
@@ -113,7 +113,7 @@ impl Indexed {
         }
         let array = |(ty, values): &(Type, ColumnValues)| {
             let mut builder = Builder::new(ty, slots.len());
-            slots.iter().try_for_each(|slot| builder.append(&values.value(*slot)))?;
+            slots.iter().try_for_each(|slot| builder.append(&*values.value(*slot)?))?;
             Ok(builder.finish())
         };
         let columns = self.columns.iter().map(array).collect::<Result<Vec<_>>>()?;
@@ -177,8 +177,9 @@ impl Ordered {
                 continue;
             }
             let Some(first) = self.first.of(snapshot, Some(&self.left), self.step)? else {
-                // The index gave up its order meanwhile: a snapshot keeps its own, so it does not.
-                return Err(Error::internal("an index without the order it had"));
+                // A snapshot keeps its index, but a page of that may have become unreadable.
+                self.rest = Some(snapshot.columns()?);
+                continue;
             };
             if first.is_empty() {
                 return Ok(Rows::default());

@@ -23,6 +23,7 @@ use crate::catalog::{self, IndexMethod, Oid};
 use crate::distance::Element;
 use crate::error::Result;
 use crate::fs::Fs;
+use crate::index::bitmap::Share;
 use crate::index::finder::{Finder, Params};
 use crate::index::recall::Measured;
 use crate::index::room::Room;
@@ -148,19 +149,19 @@ fn vector_columns(
 }
 
 impl Table {
-    /// A table without rows. Makes its folder.
+    /// A table without rows. Makes its folder. `room` is for its graphs, `share` for its metadata indexes.
     pub fn create(
         fs: &Arc<dyn Fs>,
         dir: &Path,
         tree: Arc<Tree>,
         definition: Arc<catalog::Table>,
         indexes: &[Arc<catalog::Index>],
-        room: &Arc<Room>,
+        (room, share): (&Arc<Room>, &Arc<Share>),
     ) -> Result<Table> {
         let columns = vector_columns(&definition, |number, shape| {
             vectors::Column::create(fs.clone(), dir, number, shape)
         })?;
-        Ok(Table::from_parts(dir, tree, definition, indexes, columns, room))
+        Ok(Table::from_parts(dir, tree, definition, indexes, columns, (room, share)))
     }
 
     /// A table whose rows are in its files; [`Table::restore`] tells which live.
@@ -170,12 +171,12 @@ impl Table {
         tree: Arc<Tree>,
         definition: Arc<catalog::Table>,
         indexes: &[Arc<catalog::Index>],
-        room: &Arc<Room>,
+        (room, share): (&Arc<Room>, &Arc<Share>),
     ) -> Result<Table> {
         let columns = vector_columns(&definition, |number, shape| {
             vectors::Column::open(fs.clone(), dir, number, shape)
         })?;
-        Ok(Table::from_parts(dir, tree, definition, indexes, columns, room))
+        Ok(Table::from_parts(dir, tree, definition, indexes, columns, (room, share)))
     }
 
     fn from_parts(
@@ -184,7 +185,7 @@ impl Table {
         definition: Arc<catalog::Table>,
         indexes: &[Arc<catalog::Index>],
         columns: Vec<VectorColumn>,
-        room: &Arc<Room>,
+        (room, share): (&Arc<Room>, &Arc<Share>),
     ) -> Table {
         let unique_keys = unique_keys(indexes, &definition);
         let state = State {
@@ -195,7 +196,7 @@ impl Table {
             live: Arc::default(),
             version: 0,
             changes: ChangeList::default(),
-            metadata: Metadata::new(&definition, indexes),
+            metadata: Metadata::new(&definition, indexes, share),
             vector_indexes: indexes
                 .iter()
                 .filter_map(|index| VectorIndex::new(index, &definition, room))
@@ -290,6 +291,11 @@ impl Table {
             self.slots.lock().died(seq, delta.died);
         }
         Ok(())
+    }
+
+    /// Keeps metadata indexes within their share of memory, as far as those of this table can. Readers go on meanwhile.
+    pub fn settle_metadata(&self) {
+        self.change(true, |state| state.metadata.settle());
     }
 
     /// Writes many rows to the tree, and meanwhile takes them into the metadata indexes: each is a third of what is left

@@ -42,6 +42,7 @@ pub fn options(archive: bool) -> Options {
         carry: CarryOptions { behind_bytes_min: 0, bytes_max: u64::MAX, log_per_byte: 0 },
         // Graphs lie in files, whose making can fail and be cut short too.
         graph_bytes_max: 0,
+        metadata_bytes_max: 0,
         overlay_bytes_max: 8 << 10,
         bitmap_rows_min: 1,
         autovacuum: Default::default(),

@@ -20,11 +20,12 @@
 //! Writing changes is cheap when few of many rows have: who opens the files looks these slots up in the rows.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
-use super::ColumnIndex;
 use super::blocks::{BlockReader, Head, MAGIC, Writer};
+use super::{ColumnIndex, Share};
 use crate::error::{Error, Result};
 use crate::fs::{Fs, Lines, Pace, begins_with};
 
@@ -67,18 +68,20 @@ pub fn save_whole<'a>(
     out.finish()
 }
 
-/// Reads a whole file: XX001 when it is damaged, 55000 when a newer program wrote it.
-pub fn open_whole(fs: &dyn Fs, path: &Path, name: Name) -> Result<Whole> {
+/// Reads a whole file: XX001 when it is damaged, 55000 when a newer program wrote it. The index of a column takes its memory
+/// from `share` of its number.
+pub fn open_whole(fs: &dyn Fs, path: &Path, name: Name, share: &dyn Fn(u16) -> Arc<Share>) -> Result<Whole> {
     let mut from = BlockReader::open(fs, path)?;
     from.expect(WHOLE, name.storage, name.number)?;
-    read_whole(&mut from)
+    read_whole(&mut from, share)
 }
 
-fn read_whole(from: &mut BlockReader) -> Result<Whole> {
+fn read_whole(from: &mut BlockReader, share: &dyn Fn(u16) -> Arc<Share>) -> Result<Whole> {
     let live = slots(from)?;
     let mut columns = Vec::new();
     for _ in 0..from.u32()? {
-        columns.push((from.u16()?, ColumnIndex::open(from)?));
+        let number = from.u16()?;
+        columns.push((number, ColumnIndex::open(from, &share(number))?));
     }
     from.finish()?;
     Ok(Whole { position: from.head().position, live, columns })
@@ -126,7 +129,7 @@ pub fn describe(fs: &dyn Fs, path: &Path, out: &mut Lines) -> Result<bool> {
     let what = format!("file {number} of storage {storage} as of position {position}");
     match kind {
         WHOLE => {
-            let Whole { live, columns, .. } = read_whole(&mut from)?;
+            let Whole { live, columns, .. } = read_whole(&mut from, &|_| Share::unbounded())?;
             out(format!(
                 "live set and bitmaps, {what}: {} slots, {} columns; sound",
                 live.len(),

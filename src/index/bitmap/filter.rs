@@ -5,7 +5,7 @@
 //!
 //! Bloom, *Space/time trade-offs in hash coding with allowable errors*, CACM 1970.
 
-use super::array::CHUNK_SLOTS;
+use super::chunk::CHUNK_SLOTS;
 use super::keys::Key;
 
 /// Slots of a block.
@@ -13,10 +13,8 @@ pub const BLOCK_SLOTS: usize = 1024;
 /// Words of a block's filter.
 const WORDS: usize = 256;
 
-#[derive(Clone)]
-pub struct Filter {
-    words: [u64; CHUNK_SLOTS / BLOCK_SLOTS * WORDS],
-}
+/// Bytes of the filters of a chunk's blocks, which follow each other.
+pub const BYTES: usize = CHUNK_SLOTS / BLOCK_SLOTS * WORDS * 8;
 
 /// The bits of a key in a block.
 #[derive(Clone, Copy)]
@@ -35,22 +33,16 @@ impl Bits {
     }
 }
 
-impl Filter {
-    pub fn new() -> Filter {
-        Filter { words: [0; _] }
-    }
+/// Notes the key of a slot of the chunk.
+pub fn add<K: Key>(filters: &mut [u8], place: usize, key: K) {
+    let start = place / BLOCK_SLOTS * WORDS * 8;
+    Bits::of(key).0.into_iter().for_each(|bit| filters[start + bit / 8] |= 1 << (bit % 8));
+}
 
-    /// Notes the key of a slot of the chunk.
-    pub fn add<K: Key>(&mut self, place: usize, key: K) {
-        let start = place / BLOCK_SLOTS * WORDS;
-        Bits::of(key).0.into_iter().for_each(|bit| self.words[start + bit / 64] |= 1 << (bit % 64));
-    }
-
-    /// Whether a block may have the key.
-    pub fn may_have(&self, block: usize, bits: Bits) -> bool {
-        let words = &self.words[block * WORDS..][..WORDS];
-        bits.0.into_iter().all(|bit| words[bit / 64] >> (bit % 64) & 1 != 0)
-    }
+/// Whether a block may have the key.
+pub fn may_have(filters: &[u8], block: usize, bits: Bits) -> bool {
+    let bytes = &filters[block * WORDS * 8..][..WORDS * 8];
+    bits.0.into_iter().all(|bit| bytes[bit / 8] >> (bit % 8) & 1 != 0)
 }
 
 #[cfg(test)]
@@ -67,9 +59,9 @@ mod tests {
             |n| u128::from(n) * 86_400_000_000,
         ];
         for key in series {
-            let mut filter = Filter::new();
-            (0..CHUNK_SLOTS).for_each(|place| filter.add(place, key(place as u64)));
-            let has = |block: usize, n: usize| filter.may_have(block, Bits::of(key(n as u64)));
+            let mut filters = [0; BYTES];
+            (0..CHUNK_SLOTS).for_each(|place| add(&mut filters, place, key(place as u64)));
+            let has = |block: usize, n: usize| may_have(&filters, block, Bits::of(key(n as u64)));
             assert!((0..CHUNK_SLOTS).all(|n| has(n / BLOCK_SLOTS, n)));
             let passed = (CHUNK_SLOTS..CHUNK_SLOTS + 100_000).filter(|n| has(n % 8, *n)).count();
             assert!(passed < 1_000, "{passed} of 100,000");

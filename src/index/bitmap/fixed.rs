@@ -1,5 +1,7 @@
 //! A column of fixed width: the array of its keys, and bitmaps by value while there are few values.
 
+use std::sync::Arc;
+
 use roaring::RoaringBitmap;
 
 use super::array::{Array, Cell};
@@ -7,6 +9,7 @@ use super::blocks::{BlockReader, Writer};
 use super::keys::Key;
 use super::postings::Postings;
 use super::predicate::Ranges;
+use super::share::Share;
 use crate::error::Result;
 
 /// Values a range may cover to be answered from bitmaps: uniting a bitmap costs about 0.2 us, scanning
@@ -16,13 +19,13 @@ const UNITED_MAX: usize = 32;
 #[derive(Clone)]
 pub struct Fixed<K> {
     array: Array<K>,
-    /// `None` once there were too many distinct values.
+    /// `None` once there were too many distinct values, or too much memory was taken.
     postings: Option<Postings<K>>,
 }
 
 impl<K: Key> Fixed<K> {
-    pub fn new() -> Fixed<K> {
-        Fixed { array: Array::new(), postings: Some(Postings::new()) }
+    pub fn new(share: &Arc<Share>) -> Fixed<K> {
+        Fixed { array: Array::new(share), postings: Some(Postings::new(share)) }
     }
 
     pub fn save(&self, out: &mut Writer) -> Result<()> {
@@ -31,52 +34,61 @@ impl<K: Key> Fixed<K> {
         self.postings.iter().try_for_each(|postings| postings.save(out))
     }
 
-    pub fn open(from: &mut BlockReader) -> Result<Fixed<K>> {
-        let mut array = Array::open(from)?;
+    pub fn open(from: &mut BlockReader, share: &Arc<Share>) -> Result<Fixed<K>> {
+        let mut array = Array::open(from, share)?;
         let postings = match from.u8()? {
             0 => {
-                array.make_filters();
+                // Also of a column of few values, whose bitmaps were too much: they say little there.
+                array.make_filters()?;
                 None
             }
-            1 => Some(Postings::open(from)?),
+            1 => Postings::open(from, share)?,
             other => return Err(from.corrupt("whether there are bitmaps", other)),
         };
         Ok(Fixed { array, postings })
     }
 
     /// Whether the slot has this key, or NULL, in the array and in the bitmaps.
-    pub fn holds(&self, slot: u32, key: Option<K>) -> bool {
+    pub fn holds(&self, slot: u32, key: Option<K>) -> Result<bool> {
         let cell = key.map_or(Cell::Null, Cell::Value);
         let posted = |key| self.postings.as_ref().is_none_or(|postings| postings.contains(key, slot));
-        self.array.get(slot) == cell && key.is_none_or(posted)
+        Ok(self.array.get(slot)? == cell && key.is_none_or(posted))
     }
 
-    pub fn get(&self, slot: u32) -> Cell<K> {
+    pub fn get(&self, slot: u32) -> Result<Cell<K>> {
         self.array.get(slot)
     }
 
-    pub fn set(&mut self, slot: u32, key: K) {
-        let before = self.array.set(slot, Cell::Value(key));
+    /// The keys of the slots `among`, or of all that have one, in order of slots.
+    pub fn for_each(&self, among: Option<&RoaringBitmap>, take: impl FnMut(u32, K)) -> Result<()> {
+        self.array.for_each(among, take)
+    }
+
+    pub fn set(&mut self, slot: u32, key: K) -> Result<()> {
+        let before = self.array.set(slot, Cell::Value(key))?;
         if before == Cell::Value(key) {
-            return;
+            return Ok(());
         }
         self.forget(before, slot);
         if let Some(postings) = &mut self.postings
             && !postings.insert(key, slot)
         {
             self.postings = None;
-            self.array.make_filters();
+            self.array.make_filters()?;
         }
+        Ok(())
     }
 
-    pub fn set_null(&mut self, slot: u32) {
-        let before = self.array.set(slot, Cell::Null);
+    pub fn set_null(&mut self, slot: u32) -> Result<()> {
+        let before = self.array.set(slot, Cell::Null)?;
         self.forget(before, slot);
+        Ok(())
     }
 
-    pub fn remove(&mut self, slot: u32) {
-        let before = self.array.set(slot, Cell::Absent);
+    pub fn remove(&mut self, slot: u32) -> Result<()> {
+        let before = self.array.set(slot, Cell::Absent)?;
         self.forget(before, slot);
+        Ok(())
     }
 
     fn forget(&mut self, before: Cell<K>, slot: u32) {
@@ -85,28 +97,66 @@ impl<K: Key> Fixed<K> {
         }
     }
 
-    pub fn select(&self, ranges: &Ranges<K>) -> RoaringBitmap {
+    pub fn select(&self, ranges: &Ranges<K>) -> Result<RoaringBitmap> {
         match self.few_keys(ranges) {
             None => self.array.select(&ranges.0),
             Some((postings, keys)) => {
                 let mut slots = RoaringBitmap::new();
                 keys.into_iter().for_each(|key| postings.add_to(key, &mut slots));
-                slots
+                Ok(slots)
             }
         }
     }
 
     /// The first `rows` slots of `among`, or of all, by their keys, and those whose keys are equal to the last one's.
-    pub fn first(&self, among: Option<&RoaringBitmap>, descending: bool, rows: usize) -> RoaringBitmap {
-        let range = self.array.first(among, descending, rows);
-        within(self.array.select(&[range]), among)
+    pub fn first(
+        &self,
+        among: Option<&RoaringBitmap>,
+        descending: bool,
+        rows: usize,
+    ) -> Result<RoaringBitmap> {
+        let range = self.array.first(among, descending, rows)?;
+        Ok(within(self.array.select(&[range])?, among))
     }
 
-    pub fn count(&self, ranges: &Ranges<K>) -> u64 {
+    pub fn count(&self, ranges: &Ranges<K>) -> Result<u64> {
         match self.few_keys(ranges) {
             None => self.array.count(&ranges.0),
-            Some((postings, keys)) => keys.into_iter().map(|key| postings.count(key)).sum(),
+            Some((postings, keys)) => Ok(keys.into_iter().map(|key| postings.count(key)).sum()),
         }
+    }
+
+    pub fn share(&self) -> &Arc<Share> {
+        self.array.share()
+    }
+
+    /// Counts the bitmaps in the share of memory.
+    pub fn charge(&self) {
+        self.postings.iter().for_each(Postings::charge);
+    }
+
+    /// Moves a chunk to a file ([`Array::spill_next`]).
+    pub fn spill_next(&mut self) -> bool {
+        self.array.spill_next()
+    }
+
+    /// Does without bitmaps. There are no filters then: of few values nearly every block has each.
+    pub fn drop_bitmaps(&mut self) {
+        self.postings = None;
+    }
+
+    /// Bytes of the bitmaps.
+    pub fn bitmap_bytes(&self) -> u64 {
+        self.postings.as_ref().map_or(0, Postings::bytes)
+    }
+
+    /// Gives up bitmaps and moves chunks to files until no more is in memory than should be, as far as this column can.
+    pub fn settle(&mut self) {
+        self.charge();
+        if self.array.share().is_over() && self.array.share().has_too_many_bitmaps() {
+            self.drop_bitmaps();
+        }
+        while self.array.share().is_over() && self.spill_next() {}
     }
 
     /// The keys in the ranges, when there are bitmaps and uniting those is cheaper than a scan.
@@ -123,11 +173,11 @@ impl<K: Key> Fixed<K> {
         (keys.len() <= UNITED_MAX).then_some((postings, keys))
     }
 
-    pub fn present(&self) -> RoaringBitmap {
+    pub fn present(&self) -> Result<RoaringBitmap> {
         self.array.present()
     }
 
-    pub fn nulls(&self) -> RoaringBitmap {
+    pub fn nulls(&self) -> Result<RoaringBitmap> {
         self.array.nulls()
     }
 
@@ -136,7 +186,7 @@ impl<K: Key> Fixed<K> {
     }
 
     pub fn bytes(&self) -> u64 {
-        self.array.bytes() + self.postings.as_ref().map_or(0, |postings| postings.bytes())
+        self.array.bytes() + self.bitmap_bytes()
     }
 }
 

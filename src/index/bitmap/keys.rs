@@ -69,6 +69,8 @@ const FAMILIES: [Family; 19] = [
 /// An array's element.
 pub trait Key: Copy + Ord + Default + Send + Sync + 'static {
     const MAX: Self;
+    /// What one takes, little-endian.
+    type Bytes: Copy + Send + Sync;
     /// The low part of a wide key that is known to fit.
     fn narrow(key: u128) -> Self;
     fn widen(self) -> u128;
@@ -76,16 +78,18 @@ pub trait Key: Copy + Ord + Default + Send + Sync + 'static {
     fn above(self, low: Self) -> Self;
     /// `self + other`, wrapping.
     fn plus(self, other: Self) -> Self;
-    /// Appends the keys, little-endian.
-    fn put_all(keys: &[Self], out: &mut Vec<u8>);
+    fn of(bytes: &Self::Bytes) -> Self;
+    fn bytes(self) -> Self::Bytes;
     /// As many keys as there are bytes for.
-    fn take_all(bytes: &[u8]) -> Box<[Self]>;
+    fn all(bytes: &[u8]) -> &[Self::Bytes];
+    fn all_mut(bytes: &mut [u8]) -> &mut [Self::Bytes];
 }
 
 macro_rules! key {
     ($($integer:ty),*) => {
         $(impl Key for $integer {
             const MAX: $integer = <$integer>::MAX;
+            type Bytes = [u8; size_of::<$integer>()];
             #[inline]
             fn narrow(key: u128) -> $integer {
                 key as $integer
@@ -102,16 +106,21 @@ macro_rules! key {
             fn plus(self, other: $integer) -> $integer {
                 self.wrapping_add(other)
             }
-            fn put_all(keys: &[$integer], out: &mut Vec<u8>) {
-                const BYTES: usize = size_of::<$integer>();
-                let start = out.len();
-                out.resize(start + BYTES * keys.len(), 0);
-                let places = out[start..].as_chunks_mut::<BYTES>().0;
-                places.iter_mut().zip(keys).for_each(|(to, key)| *to = key.to_le_bytes());
+            #[inline]
+            fn of(bytes: &Self::Bytes) -> $integer {
+                <$integer>::from_le_bytes(*bytes)
             }
-            fn take_all(bytes: &[u8]) -> Box<[$integer]> {
-                const BYTES: usize = size_of::<$integer>();
-                bytes.as_chunks::<BYTES>().0.iter().map(|bytes| <$integer>::from_le_bytes(*bytes)).collect()
+            #[inline]
+            fn bytes(self) -> Self::Bytes {
+                self.to_le_bytes()
+            }
+            #[inline]
+            fn all(bytes: &[u8]) -> &[Self::Bytes] {
+                bytes.as_chunks().0
+            }
+            #[inline]
+            fn all_mut(bytes: &mut [u8]) -> &mut [Self::Bytes] {
+                bytes.as_chunks_mut().0
             }
         })*
     };

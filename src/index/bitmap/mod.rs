@@ -1,9 +1,11 @@
-//! Metadata indexes: which slots hold a value, exactly, from memory.
+//! Metadata indexes: which slots hold a value, exactly, from memory or from files of ours that the page cache has.
 //!
 //! One [`ColumnIndex`] per filterable column holds the newest value of every live slot:
 //!
 //! ```text
 //!   array.rs      the column's values as ordered integers, by slot, in chunks of 8,192 with their extremes
+//!   chunk.rs      the bytes of a chunk, and the loops that scan them
+//!   share.rs      how much may be in memory, and the files of the chunks that are beyond it
 //!   filter.rs     which values a chunk does not have, once there are many
 //!   postings.rs   value -> bitmap of slots, while there are few distinct values
 //!   fixed.rs      both together, for types of fixed width: ranges scan the array, equality takes the bitmaps
@@ -19,19 +21,28 @@
 //!
 //! All parts are shared and copied on write, so a clone costs some hundred reference counts: readers hold one
 //! while a single writer changes his. What an index cannot answer (ranges of text with more distinct values than the
-//! dictionary takes, values of another type) is `None`, and the caller looks at the rows.
+//! dictionary takes, values of another type, a page of a file that cannot be read) is `None`, and the caller looks at the
+//! rows. A writer who needs such a page gives the index up.
+//!
+//! Beyond the share of memory ([`Share`]) chunks go to files as the writer leaves them, and where bitmaps by value take more
+//! than half of it they are done without, those of the column that has the most first: equality is then a scan like a range.
+//! Dictionaries of texts stay in memory, 1 MB a column at most.
 
 mod array;
 mod blocks;
+mod chunk;
 pub mod file;
 mod filter;
 mod fixed;
 mod keys;
 mod postings;
 mod predicate;
+mod share;
 mod spans;
 mod text;
 mod values;
+
+use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
@@ -43,6 +54,7 @@ pub use keys::key_of_element;
 use keys::{Family, Key};
 pub use predicate::Predicate;
 use predicate::Ranges;
+pub use share::Share;
 use spans::Spans;
 use text::Text;
 pub use values::ColumnValues;
@@ -79,7 +91,7 @@ enum Values {
     Sixteen(Fixed<u128>),
     Spans(Spans),
     Text(Text),
-    /// A value came that is not of the column's type: nothing is answered any more.
+    /// A value came that is not of the column's type, or one from before could not be read: nothing is answered any more.
     Unusable,
 }
 
@@ -99,19 +111,24 @@ macro_rules! on_fixed {
 }
 
 impl ColumnIndex {
-    /// An empty index for a column of type `ty`; `None` when there is none for the type.
+    /// An empty index for a column of type `ty`, of memory without bound; `None` when there is none for the type.
     pub fn for_type(ty: &Type) -> Option<ColumnIndex> {
-        Family::of(ty).map(ColumnIndex::for_family)
+        ColumnIndex::for_type_in(ty, &Share::unbounded())
     }
 
-    fn for_family(family: Family) -> ColumnIndex {
+    /// The same of a share of memory.
+    pub fn for_type_in(ty: &Type, share: &Arc<Share>) -> Option<ColumnIndex> {
+        Family::of(ty).map(|family| ColumnIndex::for_family(family, share))
+    }
+
+    fn for_family(family: Family, share: &Arc<Share>) -> ColumnIndex {
         let values = match family.key_bytes() {
-            Some(2) => Values::Two(Fixed::new()),
-            Some(4) => Values::Four(Fixed::new()),
-            Some(8) => Values::Eight(Fixed::new()),
-            Some(16) => Values::Sixteen(Fixed::new()),
-            _ if family == Family::Range => Values::Spans(Spans::new()),
-            _ => Values::Text(Text::new()),
+            Some(2) => Values::Two(Fixed::new(share)),
+            Some(4) => Values::Four(Fixed::new(share)),
+            Some(8) => Values::Eight(Fixed::new(share)),
+            Some(16) => Values::Sixteen(Fixed::new(share)),
+            _ if family == Family::Range => Values::Spans(Spans::new(share)),
+            _ => Values::Text(Text::new(share)),
         };
         ColumnIndex { family, values }
     }
@@ -127,141 +144,161 @@ impl ColumnIndex {
         on_fixed!(&self.values, fixed => fixed.save(out), parts => parts.save(out), Ok(()))
     }
 
-    fn open(from: &mut BlockReader) -> Result<ColumnIndex> {
+    fn open(from: &mut BlockReader, share: &Arc<Share>) -> Result<ColumnIndex> {
         let (number, usable) = (from.u8()?, from.u8()?);
         let family = Family::numbered(number);
         let family = family.ok_or_else(|| from.corrupt("a family of types", number))?;
-        let values = match (usable, ColumnIndex::for_family(family).values) {
+        let values = match (usable, ColumnIndex::for_family(family, share).values) {
             (0, _) | (_, Values::Unusable) => Values::Unusable,
-            (_, Values::Two(_)) => Values::Two(Fixed::open(from)?),
-            (_, Values::Four(_)) => Values::Four(Fixed::open(from)?),
-            (_, Values::Eight(_)) => Values::Eight(Fixed::open(from)?),
-            (_, Values::Sixteen(_)) => Values::Sixteen(Fixed::open(from)?),
-            (_, Values::Spans(_)) => Values::Spans(Spans::open(from)?),
-            (_, Values::Text(_)) => Values::Text(Text::open(from)?),
+            (_, Values::Two(_)) => Values::Two(Fixed::open(from, share)?),
+            (_, Values::Four(_)) => Values::Four(Fixed::open(from, share)?),
+            (_, Values::Eight(_)) => Values::Eight(Fixed::open(from, share)?),
+            (_, Values::Sixteen(_)) => Values::Sixteen(Fixed::open(from, share)?),
+            (_, Values::Spans(_)) => Values::Spans(Spans::open(from, share)?),
+            (_, Values::Text(_)) => Values::Text(Text::open(from, share)?),
         };
         Ok(ColumnIndex { family, values })
     }
 
     /// The slot's value is now `value`, whatever it was before.
     pub fn set(&mut self, slot: u32, value: &Value) {
-        if *value == Value::Null {
-            return on_fixed!(&mut self.values, fixed => fixed.set_null(slot), text => text.set_null(slot), ());
-        }
-        if let Values::Text(text) = &mut self.values {
-            match self.family.kept_text(value) {
-                Some(value) => text.set(slot, &value),
-                None => self.values = Values::Unusable,
-            }
-            return;
-        }
-        if let Values::Spans(spans) = &mut self.values {
-            match ends(value) {
-                Some(ends) => spans.set(slot, ends),
-                None => self.values = Values::Unusable,
-            }
-            return;
-        }
-        let Some(key) = self.family.key(value) else {
+        // What was there and cannot be read is in bitmaps that nobody could take it out of.
+        if !self.try_set(slot, value).unwrap_or(false) {
             self.values = Values::Unusable;
-            return;
-        };
-        on_fixed!(&mut self.values, fixed => fixed.set(slot, Key::narrow(key)), _text => (), ());
+        }
+    }
+
+    /// False for a value of another type.
+    fn try_set(&mut self, slot: u32, value: &Value) -> Result<bool> {
+        if *value == Value::Null {
+            on_fixed!(&mut self.values, fixed => fixed.set_null(slot), text => text.set_null(slot), Ok(()))?;
+            return Ok(true);
+        }
+        match &mut self.values {
+            Values::Text(text) => {
+                let Some(value) = self.family.kept_text(value) else { return Ok(false) };
+                text.set(slot, &value)?;
+            }
+            Values::Spans(spans) => {
+                let Some(ends) = ends(value) else { return Ok(false) };
+                spans.set(slot, ends)?;
+            }
+            values => {
+                let Some(key) = self.family.key(value) else { return Ok(false) };
+                on_fixed!(values, fixed => fixed.set(slot, Key::narrow(key)), _text => Ok(()), Ok(()))?;
+            }
+        }
+        Ok(true)
     }
 
     /// The slot holds nothing any more.
     pub fn remove(&mut self, slot: u32) {
-        on_fixed!(&mut self.values, fixed => fixed.remove(slot), text => text.remove(slot), ());
+        let removed =
+            on_fixed!(&mut self.values, fixed => fixed.remove(slot), text => text.remove(slot), Ok(()));
+        if removed.is_err() {
+            self.values = Values::Unusable;
+        }
     }
 
     /// Whether the slot is under `value` and under nothing else, as far as the index tells values apart: its invariant.
+    /// What it cannot say it does not contradict.
     pub fn agrees(&self, slot: u32, value: &Value) -> bool {
-        if let Values::Text(text) = &self.values {
-            return match value {
+        let agrees = match &self.values {
+            Values::Unusable => Ok(true),
+            Values::Text(text) => match value {
                 Value::Null => text.holds(slot, None),
-                value => self.family.kept_text(value).is_some_and(|value| text.holds(slot, Some(&value))),
-            };
-        }
-        if let Values::Spans(spans) = &self.values {
-            return match value {
-                Value::Null => spans.holds(slot, None),
-                value => ends(value).is_some_and(|ends| spans.holds(slot, Some(ends))),
-            };
-        }
-        let key = match value {
-            Value::Null => None,
-            value => match self.family.key(value) {
-                Some(key) => Some(key),
-                None => return matches!(self.values, Values::Unusable),
+                value => match self.family.kept_text(value) {
+                    Some(value) => text.holds(slot, Some(&value)),
+                    None => Ok(false),
+                },
             },
+            Values::Spans(spans) => match value {
+                Value::Null => spans.holds(slot, None),
+                value => match ends(value) {
+                    Some(ends) => spans.holds(slot, Some(ends)),
+                    None => Ok(false),
+                },
+            },
+            values => {
+                let key = match value {
+                    Value::Null => None,
+                    value => match self.family.key(value) {
+                        Some(key) => Some(key),
+                        None => return false,
+                    },
+                };
+                on_fixed!(values, fixed => fixed.holds(slot, key.map(Key::narrow)), _text => Ok(true), Ok(true))
+            }
         };
-        on_fixed!(&self.values, fixed => fixed.holds(slot, key.map(Key::narrow)), _text => false, true)
+        agrees.unwrap_or(true)
     }
 
     /// Exactly the slots that satisfy the predicate (SQL's true, not unknown); `None` when the index cannot say.
     pub fn select(&self, predicate: &Predicate) -> Option<RoaringBitmap> {
-        match predicate {
+        let selected = match predicate {
             Predicate::IsNull => {
-                on_fixed!(&self.values, fixed => Some(fixed.nulls()), text => Some(text.nulls()), None)
+                on_fixed!(&self.values, fixed => fixed.nulls(), text => text.nulls(), return None)
             }
             Predicate::IsNotNull => {
-                on_fixed!(&self.values, fixed => Some(fixed.present()), text => Some(text.present()), None)
+                on_fixed!(&self.values, fixed => fixed.present(), text => text.present(), return None)
             }
-            _ => {
-                if let Values::Text(text) = &self.values {
-                    return text.select(&predicate.texts(self.family)?);
+            _ => match &self.values {
+                Values::Text(text) => return text.select(&predicate.texts(self.family)?).ok()?,
+                Values::Spans(spans) => return spans.select(predicate).ok()?,
+                values => {
+                    let ranges = predicate.ranges(self.family)?;
+                    on_fixed!(values, fixed => fixed.select(&ranges.narrow()), _text => return None, return None)
                 }
-                if let Values::Spans(spans) = &self.values {
-                    return spans.select(predicate);
-                }
-                let ranges = predicate.ranges(self.family)?;
-                on_fixed!(&self.values, fixed => Some(fixed.select(&ranges.narrow())), _text => None, None)
-            }
-        }
+            },
+        };
+        // The log was told what cannot be read.
+        selected.ok()
     }
 
     /// How many slots satisfy the predicate.
     pub fn count(&self, predicate: &Predicate) -> Option<u64> {
         match predicate {
             Predicate::IsNull | Predicate::IsNotNull => self.select(predicate).map(|slots| slots.len()),
-            _ => {
-                if let Values::Text(text) = &self.values {
-                    return text.count(&predicate.texts(self.family)?);
+            _ => match &self.values {
+                Values::Text(text) => text.count(&predicate.texts(self.family)?).ok()?,
+                Values::Spans(_) => self.select(predicate).map(|slots| slots.len()),
+                values => {
+                    let ranges: Ranges<u128> = predicate.ranges(self.family)?;
+                    on_fixed!(values, fixed => fixed.count(&ranges.narrow()).ok(), _text => None, None)
                 }
-                if let Values::Spans(spans) = &self.values {
-                    return spans.select(predicate).map(|slots| slots.len());
-                }
-                let ranges: Ranges<u128> = predicate.ranges(self.family)?;
-                on_fixed!(&self.values, fixed => Some(fixed.count(&ranges.narrow())), _text => None, None)
-            }
+            },
         }
     }
 
     /// The first `rows` slots of `among`, or of all, and those that are equal to the last of them: those with the least
-    /// values, or with the greatest, NULLs where the order has them. `None` when the index has no order.
+    /// values, or with the greatest, NULLs where the order has them. `None` when the index has no order, or cannot say.
     pub fn first(&self, among: Option<&RoaringBitmap>, order: Order, rows: usize) -> Option<RoaringBitmap> {
         let nulls = || {
-            let nulls =
-                on_fixed!(&self.values, fixed => fixed.nulls(), text => text.nulls(), RoaringBitmap::new());
-            fixed::within(nulls, among)
+            let nulls = on_fixed!(
+                &self.values,
+                fixed => fixed.nulls(),
+                text => text.nulls(),
+                Ok(RoaringBitmap::new())
+            );
+            nulls.ok().map(|nulls| fixed::within(nulls, among))
         };
         let mut first = RoaringBitmap::new();
         if order.nulls == Nulls::First && rows > 0 {
-            first = nulls();
+            first = nulls()?;
         }
         let left = rows.saturating_sub(first.len() as usize);
         if left > 0 {
             first |= match &self.values {
-                Values::Two(fixed) => fixed.first(among, order.descending, left),
-                Values::Four(fixed) => fixed.first(among, order.descending, left),
-                Values::Eight(fixed) => fixed.first(among, order.descending, left),
-                Values::Sixteen(fixed) => fixed.first(among, order.descending, left),
-                Values::Text(text) => text.first(among, order.descending, left)?,
+                Values::Two(fixed) => fixed.first(among, order.descending, left).ok()?,
+                Values::Four(fixed) => fixed.first(among, order.descending, left).ok()?,
+                Values::Eight(fixed) => fixed.first(among, order.descending, left).ok()?,
+                Values::Sixteen(fixed) => fixed.first(among, order.descending, left).ok()?,
+                Values::Text(text) => text.first(among, order.descending, left).ok()??,
                 Values::Spans(_) | Values::Unusable => return None,
             };
         }
         if order.nulls == Nulls::Last && (first.len() as usize) < rows {
-            first |= nulls();
+            first |= nulls()?;
         }
         Some(first)
     }
@@ -274,6 +311,31 @@ impl ColumnIndex {
     /// Bytes of memory, about.
     pub fn bytes(&self) -> u64 {
         on_fixed!(&self.values, fixed => fixed.bytes(), text => text.bytes(), 0)
+    }
+
+    /// Counts the bitmaps in the share of memory: what they take is told there after changes, not with each.
+    pub fn charge(&self) {
+        on_fixed!(&self.values, fixed => fixed.charge(), text => text.charge(), ());
+    }
+
+    /// Moves a part to a file, each in its turn; false when there is none in memory any more, or there can be no file.
+    pub fn spill_next(&mut self) -> bool {
+        on_fixed!(&mut self.values, fixed => fixed.spill_next(), text => text.spill_next(), false)
+    }
+
+    /// Bytes of bitmaps by value.
+    pub fn bitmap_bytes(&self) -> u64 {
+        on_fixed!(&self.values, fixed => fixed.bitmap_bytes(), text => text.bitmap_bytes(), 0)
+    }
+
+    /// Does without bitmaps by value.
+    pub fn drop_bitmaps(&mut self) {
+        on_fixed!(&mut self.values, fixed => fixed.drop_bitmaps(), text => text.drop_bitmaps(), ());
+    }
+
+    /// Takes no more memory than there should be in all, as far as this index can: for who sets many slots in order.
+    pub fn settle(&mut self) {
+        on_fixed!(&mut self.values, fixed => fixed.settle(), text => text.settle(), ());
     }
 }
 

@@ -2,6 +2,9 @@
 //!
 //! Values are spread over 64 maps, and each value's slots over bitmaps of 65,536 slots, each shared: a change
 //! copies one small map and at most 8 KB of bitmap, whatever the table's size.
+//!
+//! They are not in files: a bitmap for every value and 65,536 slots is too small for a place of its own. Where they are too
+//! much for the share of memory the column does without, and a scan of the array says what they said.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,6 +14,7 @@ use roaring::RoaringBitmap;
 use super::array;
 use super::blocks::{BlockReader, Writer};
 use super::keys::Key;
+use super::share::{Charge, Share};
 use crate::error::Result;
 
 /// Distinct values up to which bitmaps are kept. At a few slots each a bitmap is larger than the values it
@@ -22,7 +26,24 @@ const SHARDS: usize = 1 << 6;
 pub struct Postings<K> {
     shards: Vec<Arc<BTreeMap<K, Posting>>>,
     distinct: u64,
+    /// Of memory, about.
+    bytes: u64,
+    /// One for all clones: that of the newest counts, of which the others share the most.
+    charge: Arc<Charge>,
 }
+
+/// Of a bitmap with so many slots: a word of a roaring array takes two bytes, in a vector that grows to the next power of
+/// two, and what lies around it some 130 (a vector of one container, counts of references, an entry among the value's).
+fn part_bytes(slots: u64) -> u64 {
+    const AROUND: u64 = 130;
+    match slots {
+        0 => 0,
+        1..4097 => AROUND + 2 * slots.next_power_of_two().max(4),
+        _ => AROUND + PART_BYTES as u64,
+    }
+}
+/// Of a value: its entry in a map, and its list of bitmaps.
+const VALUE_BYTES: u64 = 112;
 
 /// The slots of one value, by their high 16 bits, ascending.
 #[derive(Clone, Default)]
@@ -38,8 +59,9 @@ fn shard<K: Key>(key: K) -> usize {
 }
 
 impl<K: Key> Postings<K> {
-    pub fn new() -> Postings<K> {
-        Postings { shards: vec![Arc::default(); SHARDS], distinct: 0 }
+    pub fn new(share: &Arc<Share>) -> Postings<K> {
+        let charge = Arc::new(Charge::new(share));
+        Postings { shards: vec![Arc::default(); SHARDS], distinct: 0, bytes: 0, charge }
     }
 
     /// False when the key would be one distinct value too many.
@@ -50,17 +72,20 @@ impl<K: Key> Postings<K> {
             return false;
         }
         self.distinct += u64::from(!known);
-        Arc::make_mut(&mut self.shards[number]).entry(key).or_default().insert(slot);
+        self.bytes += if known { 0 } else { VALUE_BYTES };
+        let grown = Arc::make_mut(&mut self.shards[number]).entry(key).or_default().insert(slot);
+        self.bytes += grown;
         true
     }
 
     pub fn remove(&mut self, key: K, slot: u32) {
         let shard = Arc::make_mut(&mut self.shards[shard(key)]);
         let Some(posting) = shard.get_mut(&key) else { return };
-        posting.remove(slot);
+        self.bytes -= posting.remove(slot);
         if posting.count == 0 {
             shard.remove(&key);
             self.distinct -= 1;
+            self.bytes -= VALUE_BYTES;
         }
     }
 
@@ -99,25 +124,43 @@ impl<K: Key> Postings<K> {
         Ok(())
     }
 
-    pub fn open(from: &mut BlockReader) -> Result<Postings<K>> {
+    /// None where they would be too much in memory.
+    pub fn open(from: &mut BlockReader, share: &Arc<Share>) -> Result<Option<Postings<K>>> {
         let distinct = u64::from(from.u32()?);
         if distinct > DISTINCT_MAX {
             return Err(from.corrupt(format_args!("at most {DISTINCT_MAX} values"), distinct));
         }
+        let mut postings = Postings::new(share);
         let mut shards: Vec<BTreeMap<K, Posting>> = vec![BTreeMap::new(); SHARDS];
+        let mut is_too_much = false;
         for _ in 0..distinct {
-            let key = array::key(from)?;
-            if shards[shard(key)].insert(key, Posting::open(from)?).is_some() {
+            let (key, posting) = (array::key(from)?, Posting::open(from)?);
+            if is_too_much {
+                continue;
+            }
+            postings.bytes += VALUE_BYTES + posting.bytes();
+            if shards[shard(key)].insert(key, posting).is_some() {
                 return Err(from.corrupt("values that differ", "one of them twice"));
             }
+            postings.charge();
+            is_too_much = share.is_over() && share.has_too_many_bitmaps();
+            if is_too_much {
+                shards.iter_mut().for_each(BTreeMap::clear);
+            }
         }
-        Ok(Postings { shards: shards.into_iter().map(Arc::new).collect(), distinct })
+        postings.shards = shards.into_iter().map(Arc::new).collect();
+        postings.distinct = distinct;
+        Ok((!is_too_much).then_some(postings))
     }
 
+    /// Counts what they take at the moment in the share.
+    pub fn charge(&self) {
+        self.charge.set(self.bytes);
+    }
+
+    /// Of memory, about.
     pub fn bytes(&self) -> u64 {
-        let part = |part: &RoaringBitmap| part.serialized_size() as u64 + 64;
-        let posting = |posting: &Posting| posting.parts.iter().map(|(_, bits)| part(bits)).sum::<u64>() + 64;
-        self.shards.iter().flat_map(|shard| shard.values()).map(posting).sum()
+        self.bytes
     }
 }
 
@@ -170,26 +213,41 @@ impl Posting {
         Ok(posting)
     }
 
-    fn insert(&mut self, slot: u32) {
+    fn bytes(&self) -> u64 {
+        self.parts.iter().map(|(_, part)| part_bytes(part.len())).sum()
+    }
+
+    /// Answers by how many bytes it grew.
+    fn insert(&mut self, slot: u32) -> u64 {
         let high = (slot >> 16) as u16;
         match self.parts.binary_search_by_key(&high, |part| part.0) {
-            Ok(place) => self.count += u64::from(Arc::make_mut(&mut self.parts[place].1).insert(slot)),
+            Ok(place) => {
+                let part = Arc::make_mut(&mut self.parts[place].1);
+                let before = part.len();
+                self.count += u64::from(part.insert(slot));
+                part_bytes(part.len()) - part_bytes(before)
+            }
             Err(place) => {
                 // A bitmap makes room for four containers when it gets its first, and a part never has two: that of
                 // a clone is no larger than what is in it.
                 self.parts.insert(place, (high, Arc::new(RoaringBitmap::from([slot]).clone())));
                 self.count += 1;
+                part_bytes(1)
             }
         }
     }
 
-    fn remove(&mut self, slot: u32) {
+    /// Answers by how many bytes it shrank.
+    fn remove(&mut self, slot: u32) -> u64 {
         let high = (slot >> 16) as u16;
-        let Ok(place) = self.parts.binary_search_by_key(&high, |part| part.0) else { return };
+        let Ok(place) = self.parts.binary_search_by_key(&high, |part| part.0) else { return 0 };
         let part = Arc::make_mut(&mut self.parts[place].1);
+        let before = part.len();
         self.count -= u64::from(part.remove(slot));
-        if part.is_empty() {
+        let after = part.len();
+        if after == 0 {
             self.parts.remove(place);
         }
+        part_bytes(before) - part_bytes(after)
     }
 }

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use roaring::RoaringBitmap;
 
 use super::file::{self, Name};
-use super::{ColumnIndex, ColumnValues, Nulls, Order, Predicate};
+use super::{ColumnIndex, ColumnValues, Nulls, Order, Predicate, Share};
 use crate::error::Result;
 use crate::fs::{Fs, MemoryFs, OpenMode};
 use crate::types::range::{Relation, parse};
@@ -220,7 +220,7 @@ proptest! {
         let index = Arc::new(index);
         if let Some(values) = ColumnValues::of(&index, &ty) {
             for (&slot, value) in &model.0 {
-                prop_assert_eq!(&*values.value(slot), value);
+                prop_assert_eq!(&*values.value(slot).unwrap(), value);
             }
         }
         let index = &*index;
@@ -289,7 +289,7 @@ fn save(fs: &MemoryFs, live: &RoaringBitmap, index: &ColumnIndex) {
 }
 
 fn saved(fs: &MemoryFs) -> Result<ColumnIndex> {
-    let whole = file::open_whole(fs, Path::new(FILE), NAME)?;
+    let whole = file::open_whole(fs, Path::new(FILE), NAME, &|_| Share::unbounded())?;
     assert_eq!((whole.position, whole.columns.len(), whole.columns[0].0), (99, 1, 3));
     Ok(whole.columns.into_iter().next().unwrap().1)
 }
@@ -359,7 +359,7 @@ fn a_damaged_file_does_not_open() {
     }
     // The file of another number, or of another table, has other checksums.
     for other in [Name { number: 6, ..NAME }, Name { storage: 8, ..NAME }] {
-        assert!(file::open_whole(&fs, Path::new(FILE), other).is_err());
+        assert!(file::open_whole(&fs, Path::new(FILE), other, &|_| Share::unbounded()).is_err());
     }
     assert!(file::open_changes(&fs, Path::new(FILE), NAME, 5).is_err(), "of another kind");
     assert!(saved(&fs).unwrap().agrees(0, &text("t0")));

@@ -18,10 +18,12 @@ use std::sync::Arc;
 use roaring::RoaringBitmap;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
+use super::array::CHUNK_SLOTS;
 use super::blocks::{BlockReader, Writer};
 use super::fixed::{Fixed, within};
 use super::postings::DISTINCT_MAX;
 use super::predicate::{Ranges, TextRange};
+use super::share::Share;
 use crate::error::Result;
 
 /// Codes, of which each has a bitmap.
@@ -72,8 +74,8 @@ macro_rules! on_keys {
 }
 
 impl Text {
-    pub fn new() -> Text {
-        Text::Coded { codes: Fixed::new(), dictionary: Arc::default() }
+    pub fn new(share: &Arc<Share>) -> Text {
+        Text::Coded { codes: Fixed::new(share), dictionary: Arc::default() }
     }
 
     /// Which of the two it is, then the dictionary or the keys of the hashes, then the column.
@@ -92,82 +94,101 @@ impl Text {
         }
     }
 
-    pub fn open(from: &mut BlockReader) -> Result<Text> {
+    pub fn open(from: &mut BlockReader, share: &Arc<Share>) -> Result<Text> {
         Ok(match from.u8()? {
             CODED => {
                 let dictionary = Arc::new(Dictionary::open(from)?);
-                Text::Coded { codes: Fixed::open(from)?, dictionary }
+                Text::Coded { codes: Fixed::open(from, share)?, dictionary }
             }
             HASHED => {
                 let keys = from.u128()?;
-                Text::Hashed(Hashed { keys, hashes: Fixed::open(from)? })
+                Text::Hashed(Hashed { keys, hashes: Fixed::open(from, share)? })
             }
             other => return Err(from.corrupt("texts by codes or by hashes", other)),
         })
     }
 
     /// Whether the slot has this text, or NULL.
-    pub fn holds(&self, slot: u32, text: Option<&str>) -> bool {
+    pub fn holds(&self, slot: u32, text: Option<&str>) -> Result<bool> {
         match self {
             Text::Hashed(hashed) => hashed.hashes.holds(slot, text.map(|text| hashed.hash(text))),
             Text::Coded { codes, dictionary } => match text.map(|text| dictionary.codes.get(text)) {
                 None => codes.holds(slot, None),
-                Some(None) => false,
+                Some(None) => Ok(false),
                 Some(Some(code)) => codes.holds(slot, Some(*code)),
             },
         }
     }
 
-    pub fn set(&mut self, slot: u32, text: &str) {
-        self.sweep(text);
+    pub fn set(&mut self, slot: u32, text: &str) -> Result<()> {
+        self.sweep(text)?;
         if let Text::Coded { codes, dictionary } = self {
             match code(dictionary, text) {
                 Some(code) => return codes.set(slot, code),
-                None => *self = Text::Hashed(Hashed::of(codes, dictionary)),
+                None => *self = Text::Hashed(Hashed::of(codes, dictionary)?),
             }
         }
-        if let Text::Hashed(hashed) = self {
-            hashed.hashes.set(slot, hashed.hash(text));
+        match self {
+            Text::Hashed(hashed) => hashed.hashes.set(slot, hashed.hash(text)),
+            Text::Coded { .. } => unreachable!("a text without a code has a hash"),
         }
     }
 
-    pub fn set_null(&mut self, slot: u32) {
-        on_keys!(self, keys => keys.set_null(slot));
+    pub fn set_null(&mut self, slot: u32) -> Result<()> {
+        on_keys!(self, keys => keys.set_null(slot))
     }
 
-    pub fn remove(&mut self, slot: u32) {
-        on_keys!(self, keys => keys.remove(slot));
+    pub fn remove(&mut self, slot: u32) -> Result<()> {
+        on_keys!(self, keys => keys.remove(slot))
     }
 
     /// When the dictionary has no place for a text, drops those that no slot has any more.
-    fn sweep(&mut self, text: &str) {
-        let Text::Coded { codes, dictionary } = self else { return };
+    fn sweep(&mut self, text: &str) -> Result<()> {
+        let Text::Coded { codes, dictionary } = self else { return Ok(()) };
         if dictionary.has_place(text) || codes.distinct() == Some(dictionary.codes.len() as u64) {
-            return;
+            return Ok(());
+        }
+        let mut used = RoaringBitmap::new();
+        if codes.distinct().is_some() {
+            for code in dictionary.codes.values() {
+                if codes.count(&Ranges(vec![(*code, *code)]))? > 0 {
+                    used.insert(u32::from(*code));
+                }
+            }
+        } else {
+            codes.for_each(None, |_, code| {
+                used.insert(u32::from(code));
+            })?;
         }
         let Dictionary { codes: texts, free, bytes } = Arc::make_mut(dictionary);
         texts.retain(|text, code| {
-            let used = codes.count(&Ranges(vec![(*code, *code)])) > 0;
+            let used = used.contains(u32::from(*code));
             if !used {
                 free.push(*code);
                 *bytes -= text.len();
             }
             used
         });
+        Ok(())
     }
 
-    pub fn select(&self, texts: &[TextRange]) -> Option<RoaringBitmap> {
-        Some(match self {
-            Text::Coded { codes, dictionary } => codes.select(&coded(dictionary, texts)),
-            Text::Hashed(hashed) => hashed.hashes.select(&hashed.of_texts(texts)?),
-        })
+    /// `None` when hashes cannot say.
+    pub fn select(&self, texts: &[TextRange]) -> Result<Option<RoaringBitmap>> {
+        match self {
+            Text::Coded { codes, dictionary } => codes.select(&coded(dictionary, texts)).map(Some),
+            Text::Hashed(hashed) => {
+                hashed.of_texts(texts).map(|hashes| hashed.hashes.select(&hashes)).transpose()
+            }
+        }
     }
 
-    pub fn count(&self, texts: &[TextRange]) -> Option<u64> {
-        Some(match self {
-            Text::Coded { codes, dictionary } => codes.count(&coded(dictionary, texts)),
-            Text::Hashed(hashed) => hashed.hashes.count(&hashed.of_texts(texts)?),
-        })
+    pub fn count(&self, texts: &[TextRange]) -> Result<Option<u64>> {
+        match self {
+            Text::Coded { codes, dictionary } => codes.count(&coded(dictionary, texts)).map(Some),
+            Text::Hashed(hashed) => {
+                hashed.of_texts(texts).map(|hashes| hashed.hashes.count(&hashes)).transpose()
+            }
+        }
     }
 
     /// The first `rows` slots of `among`, or of all, by their texts, and those of the last one's text; `None` of hashes.
@@ -176,23 +197,58 @@ impl Text {
         among: Option<&RoaringBitmap>,
         descending: bool,
         rows: usize,
-    ) -> Option<RoaringBitmap> {
-        let Text::Coded { codes, dictionary } = self else { return None };
+    ) -> Result<Option<RoaringBitmap>> {
+        let Text::Coded { codes, dictionary } = self else { return Ok(None) };
         let mut texts = dictionary.codes.values();
+        let mut next = || if descending { texts.next_back() } else { texts.next() };
         let mut first = RoaringBitmap::new();
-        while (first.len() as usize) < rows {
-            let Some(&code) = (if descending { texts.next_back() } else { texts.next() }) else { break };
-            first |= within(codes.select(&Ranges(vec![(code, code)])), among);
+        if codes.distinct().is_some() {
+            while (first.len() as usize) < rows {
+                let Some(&code) = next() else { break };
+                first |= within(codes.select(&Ranges(vec![(code, code)]))?, among);
+            }
+            return Ok(Some(first));
         }
-        Some(first)
+        // Without bitmaps the codes are looked at twice: how many slots each has, then which.
+        let mut counts = vec![0usize; CODES_MAX];
+        codes.for_each(among, |_, code| counts[usize::from(code)] += 1)?;
+        let (mut wanted, mut found) = (vec![false; CODES_MAX], 0);
+        while found < rows {
+            let Some(&code) = next() else { break };
+            wanted[usize::from(code)] = true;
+            found += counts[usize::from(code)];
+        }
+        let mut slots = Vec::new();
+        codes.for_each(among, |slot, code| slots.extend(wanted[usize::from(code)].then_some(slot)))?;
+        Ok(Some(slots.into_iter().collect()))
     }
 
-    pub fn present(&self) -> RoaringBitmap {
+    pub fn present(&self) -> Result<RoaringBitmap> {
         on_keys!(self, keys => keys.present())
     }
 
-    pub fn nulls(&self) -> RoaringBitmap {
+    pub fn nulls(&self) -> Result<RoaringBitmap> {
         on_keys!(self, keys => keys.nulls())
+    }
+
+    pub fn charge(&self) {
+        on_keys!(self, keys => keys.charge());
+    }
+
+    pub fn spill_next(&mut self) -> bool {
+        on_keys!(self, keys => keys.spill_next())
+    }
+
+    pub fn drop_bitmaps(&mut self) {
+        on_keys!(self, keys => keys.drop_bitmaps());
+    }
+
+    pub fn bitmap_bytes(&self) -> u64 {
+        on_keys!(self, keys => keys.bitmap_bytes())
+    }
+
+    pub fn settle(&mut self) {
+        on_keys!(self, keys => keys.settle());
     }
 
     pub fn distinct(&self) -> Option<u64> {
@@ -210,17 +266,31 @@ impl Text {
 }
 
 impl Hashed {
-    /// The hashes of the texts whose codes these are.
-    fn of(codes: &Fixed<u16>, dictionary: &Dictionary) -> Hashed {
+    /// The hashes of the texts whose codes these are; an error (58030) when those cannot be read.
+    fn of(codes: &Fixed<u16>, dictionary: &Dictionary) -> Result<Hashed> {
         let drawn = || u128::from(RandomState::new().build_hasher().finish());
-        let mut hashed = Hashed { keys: drawn() << 64 | drawn(), hashes: Fixed::new() };
+        let mut hashed = Hashed { keys: drawn() << 64 | drawn(), hashes: Fixed::new(codes.share()) };
+        let mut by_code = vec![0; CODES_MAX];
         for (text, code) in &dictionary.codes {
-            let hash = hashed.hash(text);
-            let slots = codes.select(&Ranges(vec![(*code, *code)]));
-            slots.iter().for_each(|slot| hashed.hashes.set(slot, hash));
+            by_code[usize::from(*code)] = hashed.hash(text);
         }
-        codes.nulls().iter().for_each(|slot| hashed.hashes.set_null(slot));
-        hashed
+        let mut outcome = Ok(());
+        codes.for_each(None, |slot, code| {
+            if outcome.is_ok() {
+                outcome = hashed.follow(slot, |hashes| hashes.set(slot, by_code[usize::from(code)]));
+            }
+        })?;
+        outcome?;
+        codes.nulls()?.iter().try_for_each(|slot| hashed.follow(slot, |hashes| hashes.set_null(slot)))?;
+        Ok(hashed)
+    }
+
+    /// Sets a slot, of many in their order: what is behind may go to files.
+    fn follow(&mut self, slot: u32, set: impl FnOnce(&mut Fixed<u128>) -> Result<()>) -> Result<()> {
+        if (slot as usize).is_multiple_of(CHUNK_SLOTS) {
+            self.hashes.settle();
+        }
+        set(&mut self.hashes)
     }
 
     /// The hash that stands for a text.

@@ -8,6 +8,7 @@ use super::fixed::Fixed;
 use super::keys::{Family, Key, has_one_scale};
 use super::text::Text;
 use super::{ColumnIndex, Values};
+use crate::error::Result;
 use crate::types::{Type, Value};
 
 /// The values of a column, as they were stored.
@@ -41,25 +42,25 @@ impl ColumnValues {
         Some(ColumnValues { index: Arc::clone(index), texts })
     }
 
-    /// The value of a slot that the index has.
-    pub fn value(&self, slot: u32) -> Cow<'_, Value> {
-        match &self.index.values {
-            Values::Two(fixed) => Cow::Owned(self.fixed(fixed, slot)),
-            Values::Four(fixed) => Cow::Owned(self.fixed(fixed, slot)),
-            Values::Eight(fixed) => Cow::Owned(self.fixed(fixed, slot)),
-            Values::Sixteen(fixed) => Cow::Owned(self.fixed(fixed, slot)),
-            Values::Text(Text::Coded { codes, .. }) => match codes.get(slot) {
+    /// The value of a slot that the index has; an error (58030) when it cannot be read.
+    pub fn value(&self, slot: u32) -> Result<Cow<'_, Value>> {
+        Ok(match &self.index.values {
+            Values::Two(fixed) => Cow::Owned(self.fixed(fixed, slot)?),
+            Values::Four(fixed) => Cow::Owned(self.fixed(fixed, slot)?),
+            Values::Eight(fixed) => Cow::Owned(self.fixed(fixed, slot)?),
+            Values::Sixteen(fixed) => Cow::Owned(self.fixed(fixed, slot)?),
+            Values::Text(Text::Coded { codes, .. }) => match codes.get(slot)? {
                 Cell::Value(code) => Cow::Borrowed(&self.texts[usize::from(code)]),
                 Cell::Null | Cell::Absent => Cow::Owned(Value::Null),
             },
             Values::Text(Text::Hashed(_)) | Values::Spans(_) | Values::Unusable => Cow::Owned(Value::Null),
-        }
+        })
     }
 
-    fn fixed<K: Key>(&self, fixed: &Fixed<K>, slot: u32) -> Value {
-        match fixed.get(slot) {
+    fn fixed<K: Key>(&self, fixed: &Fixed<K>, slot: u32) -> Result<Value> {
+        Ok(match fixed.get(slot)? {
             Cell::Value(key) => self.index.family.value(key.widen()).unwrap_or(Value::Null),
             Cell::Null | Cell::Absent => Value::Null,
-        }
+        })
     }
 }
