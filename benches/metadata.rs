@@ -54,10 +54,7 @@ fn value(column: usize, id: u64) -> Value {
 /// What is asked of a column: one value, twenty, and a hundredth and a half of the rows.
 fn predicates(column: usize, rows: u64) -> Vec<(&'static str, Predicate)> {
     let at = |n: u64| value(column, rows / 21 * n);
-    let mut asked = vec![
-        ("=", Predicate::Eq(at(7))),
-        ("IN of 20", Predicate::In((0..20).map(at).collect())),
-    ];
+    let mut asked = vec![("=", Predicate::Eq(at(7))), ("IN of 20", Predicate::In((0..20).map(at).collect()))];
     let range = |part: f64| {
         let value = match column {
             0 => return None,
@@ -172,7 +169,7 @@ fn database(rows: u64, dir: &Path) {
                 let columns = (0..types().len()).map(|column| value(column, *id));
                 std::iter::once(Value::Int8(*id as i64)).chain(columns).collect()
             };
-            done(txn.insert(table, ids.iter().map(row).collect(), OnConflict::Error));
+            done(txn.insert(table, &ids.iter().map(row).collect::<Vec<_>>(), OnConflict::Error));
         }
         txn.commit().expect("a commit");
         most = most.max(Resident::now().expect("Linux tells").anonymous);

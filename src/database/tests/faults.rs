@@ -129,6 +129,7 @@ fn with_archive(graph_bytes_max: u64) -> Options {
         log_segment_bytes: 8 << 10,
         archive: ArchiveOptions { dir: Some(PathBuf::from(ARCHIVE)), ..Default::default() },
         graph_bytes_max,
+        metadata_bytes_max: graph_bytes_max,
         ..options()
     }
 }

@@ -132,3 +132,143 @@ fn a_tail_that_memory_does_not_hold_is_linked_at_once() {
         database.check().unwrap();
     }
 }
+
+fn open_small(fs: &Arc<dyn Fs>, dir: &Path, metadata_bytes_max: u64) -> Arc<Database> {
+    Database::open(fs.clone(), dir, Options { metadata_bytes_max, ..options() }).unwrap()
+}
+
+fn create_numbers(database: &Arc<Database>, name: &str) -> Oid {
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    let columns = [Type::Int8, Type::Text, Type::Int4, Type::Uuid].into_iter().zip(1..);
+    let columns = columns.map(|(ty, n)| column(n, &format!("c{n}"), ty)).collect();
+    let table = create_with(&mut txn, name, columns);
+    txn.commit().unwrap();
+    table
+}
+
+fn numbers(id: u64) -> Vec<Value> {
+    let mixed = (id + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    vec![
+        Value::Int8(id as i64),
+        Value::Text(format!("name {}", mixed >> 60)),
+        Value::Int4((mixed >> 32) as i32),
+        Value::Uuid((u128::from(mixed) << 64 | u128::from(id)).to_be_bytes()),
+    ]
+}
+
+fn load_numbers(database: &Arc<Database>, table: Oid, ids: std::ops::Range<u64>) {
+    for start in ids.clone().step_by(10_000) {
+        let rows: Vec<_> = (start..ids.end.min(start + 10_000)).map(numbers).collect();
+        let mut txn = database.begin(Isolation::ReadCommitted);
+        rows.chunks(1_000).for_each(|rows| drop(done(txn.insert(table, rows, OnConflict::Error))));
+        txn.commit().unwrap();
+    }
+}
+
+/// What the indexes of a table say; the same of the same rows, wherever they lie.
+fn said(database: &Arc<Database>, table: Oid) -> Vec<Option<u64>> {
+    use crate::index::bitmap::Predicate;
+    use std::ops::Bound;
+    let mut txn = database.begin(Isolation::ReadCommitted);
+    txn.start_statement();
+    let snapshot = txn.snapshot(table).unwrap();
+    let low = |value| Predicate::Range { low: Bound::Unbounded, high: Bound::Included(value) };
+    let ids = [3, 777, 9_999, 31_234];
+    let mut asked = vec![(1, low(Value::Int8(15_000))), (3, low(Value::Int4(0))), (4, Predicate::IsNull)];
+    for id in ids {
+        asked.extend(
+            (2..=4).zip(&numbers(id)[1..]).map(|(column, value)| (column, Predicate::Eq(value.clone()))),
+        );
+    }
+    asked.iter().map(|(column, predicate)| Some(snapshot.select(*column, predicate)?.len())).collect()
+}
+
+#[test]
+fn metadata_indexes_keep_their_share_and_lie_in_files_beyond() {
+    const HELD_MAX: u64 = 400_000;
+    let folder = tempfile::tempdir().unwrap();
+    let memory: Arc<dyn Fs> = Arc::new(MemoryFs::new());
+    let (plain_fs, plain_dir): (Arc<dyn Fs>, _) = (Arc::new(MemoryFs::new()), Path::new("/db"));
+    for (fs, dir) in [(memory, Path::new("/db")), (Arc::new(DiskFs) as Arc<dyn Fs>, folder.path())] {
+        let database = open_small(&fs, dir, HELD_MAX);
+        let (t, idle) = (create_numbers(&database, "t"), create_numbers(&database, "idle"));
+        // Rows of the idle one are in memory, until others want it.
+        load_numbers(&database, idle, 0..9_000);
+        let kept = |database: &Arc<Database>| {
+            let usage = database.memory();
+            assert!(usage.metadata <= HELD_MAX && usage.metadata_spilled > 0, "{usage:?}");
+        };
+        load_numbers(&database, t, 0..40_000);
+        kept(&database);
+        let update = |database: &Arc<Database>, turn: u64| {
+            let mut txn = database.begin(Isolation::ReadCommitted);
+            txn.start_statement();
+            let slots: Vec<u32> = (0..5).map(|n| ((turn * 5 + n) * 7_919 % 40_000) as u32).collect();
+            done(txn.lock_rows(t, &slots));
+            let row = |slot: &u32| {
+                let mut row = numbers(u64::from(*slot) + 100_000 + turn);
+                row[0] = Value::Int8(i64::from(*slot));
+                crate::database::RowUpdate { slot: *slot, row, vectors_changed: false }
+            };
+            done(txn.update(t, &slots.iter().map(row).collect::<Vec<_>>()));
+            txn.commit().unwrap();
+        };
+        for turn in 0..60 {
+            update(&database, turn);
+            kept(&database);
+        }
+        let plain = open_small(&plain_fs, plain_dir, u64::MAX);
+        let plain_t = match plain.core().version.load().catalog.tables().next() {
+            Some(table) => table.oid,
+            None => create_numbers(&plain, "t"),
+        };
+        if said(&plain, plain_t)[0] == Some(0) {
+            load_numbers(&plain, plain_t, 0..40_000);
+            (0..60).for_each(|turn| update(&plain, turn));
+        }
+        let expected = said(&plain, plain_t);
+        plain.close().unwrap();
+        assert_eq!(said(&database, t), expected);
+        database.check().unwrap();
+        database.close().unwrap();
+        drop(database);
+
+        // From what was saved, and from the rows.
+        for bitmap_rows_min in [1, u64::MAX] {
+            let options = Options { metadata_bytes_max: HELD_MAX, bitmap_rows_min, ..options() };
+            let database = Database::open(fs.clone(), dir, options).unwrap();
+            kept(&database);
+            assert_eq!(said(&database, t), expected);
+            database.close().unwrap();
+        }
+        let database = open_small(&fs, dir, HELD_MAX);
+        for table in [t, idle] {
+            let mut txn = database.begin(Isolation::ReadCommitted);
+            done(txn.drop_table(table));
+            txn.commit().unwrap();
+        }
+        let usage = database.memory();
+        assert_eq!((usage.metadata, usage.metadata_spilled), (0, 0), "what is gone holds nothing");
+        assert!(fs.list(&dir.join("spill")).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn without_a_file_metadata_indexes_are_in_memory() {
+    let (fs, faults) = FaultyFs::new(MemoryFs::new());
+    let fs: Arc<dyn Fs> = fs;
+    let database = open_small(&fs, Path::new("/db"), 0);
+    let table = create_numbers(&database, "t");
+    faults.within("spill");
+    faults.arm(Fault { at: 1, on: Op::WRITE, what: What::FailFromHere(ErrorKind::StorageFull) });
+    load_numbers(&database, table, 0..20_000);
+    let usage = database.memory();
+    assert!(usage.metadata > 0 && usage.metadata_spilled == 0, "{usage:?}");
+    let full = said(&database, table);
+    assert!(full.iter().all(Option::is_some));
+    faults.disarm();
+    load_numbers(&database, table, 20_000..20_001);
+    let usage = database.memory();
+    assert!(usage.metadata == 0 && usage.metadata_spilled > 0, "{usage:?}");
+    database.check().unwrap();
+}

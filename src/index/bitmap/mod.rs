@@ -363,4 +363,6 @@ fn ends(value: &Value) -> Option<(u128, u128)> {
 }
 
 #[cfg(test)]
+mod spill_tests;
+#[cfg(test)]
 mod tests;

@@ -110,7 +110,7 @@ fn far() -> BoxedStrategy<Value> {
     text.prop_map(|text| Value::Numeric(crate::types::numeric::parse(text).unwrap())).boxed()
 }
 
-fn value(ty: &Type) -> BoxedStrategy<Value> {
+pub fn value(ty: &Type) -> BoxedStrategy<Value> {
     let some = match ty {
         Type::Numeric(Some((_, scale))) => numeric(*scale as u8..=*scale as u8),
         Type::Numeric(None) => prop_oneof![8 => numeric(0..=16), 1 => special()].boxed(),
@@ -132,7 +132,7 @@ fn value(ty: &Type) -> BoxedStrategy<Value> {
 }
 
 /// Decimals are compared with others of any scale.
-fn predicate(ty: &Type) -> BoxedStrategy<Predicate> {
+pub fn predicate(ty: &Type) -> BoxedStrategy<Predicate> {
     let value = |ty: &Type| match ty {
         Type::Numeric(_) => {
             prop_oneof![2 => value(ty), 16 => numeric(0..=18), 1 => special(), 1 => far()].boxed()
@@ -156,14 +156,14 @@ fn predicate(ty: &Type) -> BoxedStrategy<Predicate> {
     .boxed()
 }
 
-fn slot() -> impl Strategy<Value = u32> {
+pub fn slot() -> impl Strategy<Value = u32> {
     prop_oneof![0u32..200, 8_100u32..8_300, 65_500u32..65_600, 200_000u32..200_010]
 }
 
 type Case = (Type, Vec<(u32, Option<Value>)>, Vec<Predicate>);
 
-fn case() -> impl Strategy<Value = Case> {
-    let types = vec![
+pub fn types() -> Vec<Type> {
+    vec![
         Type::Bool,
         Type::Int2,
         Type::Int4,
@@ -176,8 +176,11 @@ fn case() -> impl Strategy<Value = Case> {
         Type::Uuid,
         Type::Money,
         Type::Text,
-    ];
-    prop::sample::select(types).prop_flat_map(|ty| {
+    ]
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    prop::sample::select(types()).prop_flat_map(|ty| {
         let changes = prop::collection::vec((slot(), prop::option::weighted(0.8, value(&ty))), 0..200);
         let predicates = prop::collection::vec(predicate(&ty), 1..8);
         (Just(ty), changes, predicates)
@@ -283,12 +286,12 @@ proptest! {
 const FILE: &str = "/t/5.bits";
 const NAME: Name = Name { storage: 7, number: 5 };
 
-fn save(fs: &MemoryFs, live: &RoaringBitmap, index: &ColumnIndex) {
+pub fn save(fs: &MemoryFs, live: &RoaringBitmap, index: &ColumnIndex) {
     fs.create_dir_all(Path::new("/t")).unwrap();
     file::save_whole(fs, Path::new(FILE), NAME, 99, live, [(3, index)].into_iter()).unwrap();
 }
 
-fn saved(fs: &MemoryFs) -> Result<ColumnIndex> {
+pub fn saved(fs: &MemoryFs) -> Result<ColumnIndex> {
     let whole = file::open_whole(fs, Path::new(FILE), NAME, &|_| Share::unbounded())?;
     assert_eq!((whole.position, whole.columns.len(), whole.columns[0].0), (99, 1, 3));
     Ok(whole.columns.into_iter().next().unwrap().1)
