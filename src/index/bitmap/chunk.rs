@@ -149,7 +149,7 @@ impl<K: Key> Chunk<K> {
         Some(Chunk { bytes: self.bytes.spilled(share)?, ..*self })
     }
 
-    /// Has the chunk in memory, to be changed.
+    /// Has the chunk in memory, to be changed; an error ([`Bytes::verify`]) when it cannot be.
     pub fn hold(&mut self, share: &Arc<Share>) -> Result<()> {
         if !self.is_held() {
             self.bytes = self.bytes.held(share)?;
@@ -157,7 +157,7 @@ impl<K: Key> Chunk<K> {
         Ok(())
     }
 
-    /// The same with filters, in memory.
+    /// The same with filters, in memory; an error ([`Bytes::verify`]) when it cannot be.
     pub fn filtered(&self, share: &Arc<Share>) -> Result<Chunk<K>> {
         let parts = self.parts();
         let keys = self.bytes.read();
@@ -169,7 +169,7 @@ impl<K: Key> Chunk<K> {
             let places = (0..64).filter(|bit| present >> bit & 1 != 0).map(|bit| 64 * word + bit);
             places.for_each(|place| filter::add(filters, place, self.key(&parts, place)));
         }
-        self.bytes.check()?;
+        self.bytes.verify(&bytes[..keys.len()])?;
         Ok(Chunk { bytes: Bytes::new(bytes.into(), share), is_filtered: true, ..*self })
     }
 
@@ -518,7 +518,7 @@ impl<K: Key> Chunk<K> {
             }
         }
         out.put(offsets)?;
-        self.bytes.check()
+        self.bytes.verify(bytes)
     }
 
     pub fn open(from: &mut BlockReader, share: &Arc<Share>) -> Result<Chunk<K>> {

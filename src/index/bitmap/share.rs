@@ -10,7 +10,9 @@
 //!
 //! A chunk in a file is never changed there: who changes one has it in memory again, and its place is free once nobody
 //! reads it any more. Its pages are the page cache's, which the kernel takes when it wants memory; a page that cannot be
-//! read is an error to who asks for it, and the index then cannot say ([`Bytes::check`]).
+//! read is an error to who asks for it, and the index then cannot say ([`Bytes::check`]). What is copied from there, to be
+//! changed or saved, is held against a checksum ([`Bytes::verify`]): a disk that has lost what was written to it does not
+//! damage more than the answers of a scan, which looks at pages as they are.
 //!
 //! Free places are taken before new ones, in the oldest file first, so that the files of a size are never more than the
 //! most that was spilled of it needed, and the younger ones empty; an empty one goes. The space of a free place is given back
@@ -85,6 +87,8 @@ pub struct Place {
     file: Arc<SpillFile>,
     number: u32,
     len: usize,
+    /// crc32c of the bytes.
+    sum: u32,
 }
 
 /// Bytes of memory that count, until dropped.
@@ -181,7 +185,7 @@ impl Share {
         self.disk.as_ref()?;
         let written = self.take_place(bytes.len()).and_then(|mut place| {
             place.file.file.write_all_at(bytes, place.start() as u64)?;
-            place.len = bytes.len();
+            (place.len, place.sum) = (bytes.len(), crc32c::crc32c(bytes));
             Ok(place)
         });
         match written {
@@ -227,7 +231,7 @@ impl Share {
     fn taken(self: &Arc<Share>, places: &mut Places, number: u32) -> Place {
         places.taken += 1;
         self.spilled.fetch_add(places.file.place_bytes as u64, Ordering::Relaxed);
-        Place { share: self.clone(), file: places.file.clone(), number, len: 0 }
+        Place { share: self.clone(), file: places.file.clone(), number, len: 0, sum: 0 }
     }
 
     /// Another file, and how many places it has.
@@ -326,10 +330,10 @@ impl Bytes {
         Bytes::Held(bytes, held)
     }
 
-    /// The same in memory; an error (58030) when they are in a file that cannot be read.
+    /// The same in memory; an error when they are in a file and are not what was written ([`Bytes::verify`]).
     pub fn held(&self, share: &Arc<Share>) -> Result<Bytes> {
         let bytes: Box<[u8]> = self.read().into();
-        self.check()?;
+        self.verify(&bytes)?;
         Ok(Bytes::new(bytes, share))
     }
 
@@ -363,6 +367,22 @@ impl Bytes {
         }
     }
 
+    /// An error when `read`, which was read here, is not what was written: 58030 when a page could not be read, XX001 when it
+    /// is another.
+    pub fn verify(&self, read: &[u8]) -> Result<()> {
+        self.check()?;
+        match self {
+            Bytes::Spilled(place) if crc32c::crc32c(read) != place.sum => {
+                let path = place.file.file.path().display();
+                let at = place.start() as u64;
+                let error = Error::corrupt(path, at, format!("checksum {:08x}", place.sum), "another");
+                place.tell(&error);
+                Err(error)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Those in memory.
     pub fn write(&mut self) -> Option<&mut [u8]> {
         match self {
@@ -384,6 +404,7 @@ impl Clone for Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::SqlState;
     use crate::fs::faulty::{Fault, Op, What};
     use crate::fs::{DiskFs, FaultyFs, MemoryFs};
     use std::path::Path;
@@ -450,6 +471,17 @@ mod tests {
         all.truncate(10);
         assert!(full >= 200 * 65_536 && space() <= full / 10, "{} of {full}", space());
         assert!(all.iter().enumerate().all(|(n, bytes)| bytes.read()[0] == n as u8));
+    }
+
+    #[test]
+    fn what_is_copied_is_what_was_written() {
+        let share = Share::new(Arc::new(MemoryFs::new()), "/spill".into(), 0);
+        let spilled = bytes(&share, 5000, 7).spilled(&share).unwrap();
+        assert_eq!(spilled.held(&share).unwrap().read(), [7; 5000]);
+        let Bytes::Spilled(place) = &spilled else { panic!("it is in a file") };
+        place.file.file.write_all_at(&[9], place.start() as u64 + 4999).unwrap();
+        let Err(error) = spilled.held(&share) else { panic!("the last byte is another") };
+        assert_eq!(error.state(), SqlState::DATA_CORRUPTED);
     }
 
     #[test]
