@@ -27,6 +27,8 @@ use hither::types::{Type, Value};
 const ROWS: u64 = 5_000_000;
 /// Rows of one transaction.
 const BATCH: u64 = 20_000;
+/// Rows that get another value, at random, after the load.
+const CHANGES: u64 = 2_000;
 /// A predicate's time is the best of so many.
 const TURNS: usize = 7;
 
@@ -107,7 +109,7 @@ fn one_column(column: usize, rows: u64, folder: &Path) {
         (index, start.elapsed().as_secs_f64())
     };
     let (held, spilling) = (Share::unbounded(), Share::new(Arc::new(DiskFs), folder.join("spill"), 0));
-    let ((in_memory, held_s), (in_files, spilled_s)) = (make(&held), make(&spilling));
+    let ((mut in_memory, held_s), (mut in_files, spilled_s)) = (make(&held), make(&spilling));
     println!(
         "column {}, {ty:?}: {:.1} MB in memory, {held_s:.2} s; {:.1} MB in files and {:.2} in memory, {spilled_s:.2} s",
         column + 1,
@@ -115,6 +117,16 @@ fn one_column(column: usize, rows: u64, folder: &Path) {
         spilling.spilled() as f64 / 1e6,
         in_files.bytes() as f64 / 1e6,
     );
+    let change = |index: &mut ColumnIndex| {
+        let start = Instant::now();
+        for turn in 0..CHANGES {
+            index.set((mixed(turn) % rows) as u32, &value(column, turn));
+            index.settle();
+        }
+        start.elapsed().as_secs_f64() * 1e6 / CHANGES as f64
+    };
+    let (held_us, spilled_us) = (change(&mut in_memory), change(&mut in_files));
+    println!("  a change: {held_us:.1} us in memory, {spilled_us:.1} us into files");
     for (name, predicate) in predicates(column, rows) {
         let time = |index: &ColumnIndex| best(|| index.select(&predicate).expect("an answer").len());
         let ((held_ms, found), (spilled_ms, found_in_files)) = (time(&in_memory), time(&in_files));

@@ -113,7 +113,7 @@ impl Indexed {
         }
         let array = |(ty, values): &(Type, ColumnValues)| {
             let mut builder = Builder::new(ty, slots.len());
-            slots.iter().try_for_each(|slot| builder.append(&*values.value(*slot)?))?;
+            slots.iter().try_for_each(|slot| builder.append(&values.value(*slot)?))?;
             Ok(builder.finish())
         };
         let columns = self.columns.iter().map(array).collect::<Result<Vec<_>>>()?;

@@ -37,14 +37,13 @@ impl<K: Key> Fixed<K> {
     pub fn open(from: &mut BlockReader, share: &Arc<Share>) -> Result<Fixed<K>> {
         let mut array = Array::open(from, share)?;
         let postings = match from.u8()? {
-            0 => {
-                // Also of a column of few values, whose bitmaps were too much: they say little there.
-                array.make_filters()?;
-                None
-            }
+            0 => None,
             1 => Postings::open(from, share)?,
             other => return Err(from.corrupt("whether there are bitmaps", other)),
         };
+        if postings.is_none() {
+            array.make_filters()?;
+        }
         Ok(Fixed { array, postings })
     }
 
@@ -73,8 +72,7 @@ impl<K: Key> Fixed<K> {
         if let Some(postings) = &mut self.postings
             && !postings.insert(key, slot)
         {
-            self.postings = None;
-            self.array.make_filters()?;
+            self.drop_bitmaps()?;
         }
         Ok(())
     }
@@ -140,9 +138,12 @@ impl<K: Key> Fixed<K> {
         self.array.spill_next()
     }
 
-    /// Does without bitmaps. There are no filters then: of few values nearly every block has each.
-    pub fn drop_bitmaps(&mut self) {
-        self.postings = None;
+    /// Does without bitmaps, and has filters in their place.
+    pub fn drop_bitmaps(&mut self) -> Result<()> {
+        match self.postings.take() {
+            Some(_) => self.array.make_filters(),
+            None => Ok(()),
+        }
     }
 
     /// Bytes of the bitmaps.
@@ -151,12 +152,13 @@ impl<K: Key> Fixed<K> {
     }
 
     /// Gives up bitmaps and moves chunks to files until no more is in memory than should be, as far as this column can.
-    pub fn settle(&mut self) {
+    pub fn settle(&mut self) -> Result<()> {
         self.charge();
         if self.array.share().is_over() && self.array.share().has_too_many_bitmaps() {
-            self.drop_bitmaps();
+            self.drop_bitmaps()?;
         }
         while self.array.share().is_over() && self.spill_next() {}
+        Ok(())
     }
 
     /// The keys in the ranges, when there are bitmaps and uniting those is cheaper than a scan.

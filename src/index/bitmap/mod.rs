@@ -25,7 +25,8 @@
 //! rows. A writer who needs such a page gives the index up.
 //!
 //! Beyond the share of memory ([`Share`]) chunks go to files as the writer leaves them, and where bitmaps by value take more
-//! than half of it they are done without, those of the column that has the most first: equality is then a scan like a range.
+//! than half of it they are done without, those of the column that has the most first: equality is then a scan like a range,
+//! of the blocks whose filters let the value through.
 //! Dictionaries of texts stay in memory, 1 MB a column at most.
 
 mod array;
@@ -162,9 +163,10 @@ impl ColumnIndex {
 
     /// The slot's value is now `value`, whatever it was before.
     pub fn set(&mut self, slot: u32, value: &Value) {
-        // What was there and cannot be read is in bitmaps that nobody could take it out of.
-        if !self.try_set(slot, value).unwrap_or(false) {
-            self.values = Values::Unusable;
+        match self.try_set(slot, value) {
+            Ok(true) => {}
+            Ok(false) => self.values = Values::Unusable,
+            Err(error) => self.give_up_after(Err(error)),
         }
     }
 
@@ -195,9 +197,7 @@ impl ColumnIndex {
     pub fn remove(&mut self, slot: u32) {
         let removed =
             on_fixed!(&mut self.values, fixed => fixed.remove(slot), text => text.remove(slot), Ok(()));
-        if removed.is_err() {
-            self.values = Values::Unusable;
-        }
+        self.give_up_after(removed);
     }
 
     /// Whether the slot is under `value` and under nothing else, as far as the index tells values apart: its invariant.
@@ -330,12 +330,22 @@ impl ColumnIndex {
 
     /// Does without bitmaps by value.
     pub fn drop_bitmaps(&mut self) {
-        on_fixed!(&mut self.values, fixed => fixed.drop_bitmaps(), text => text.drop_bitmaps(), ());
+        let done =
+            on_fixed!(&mut self.values, fixed => fixed.drop_bitmaps(), text => text.drop_bitmaps(), Ok(()));
+        self.give_up_after(done);
     }
 
     /// Takes no more memory than there should be in all, as far as this index can: for who sets many slots in order.
     pub fn settle(&mut self) {
-        on_fixed!(&mut self.values, fixed => fixed.settle(), text => text.settle(), ());
+        let done = on_fixed!(&mut self.values, fixed => fixed.settle(), text => text.settle(), Ok(()));
+        self.give_up_after(done);
+    }
+
+    /// What cannot be read is in bitmaps that nobody could take it out of, or not where it should be. The log was told.
+    fn give_up_after(&mut self, outcome: Result<()>) {
+        if outcome.is_err() {
+            self.values = Values::Unusable;
+        }
     }
 }
 

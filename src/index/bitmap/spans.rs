@@ -152,18 +152,18 @@ impl Spans {
         self.lower.spill_next() | self.upper.spill_next()
     }
 
-    pub fn drop_bitmaps(&mut self) {
-        self.lower.drop_bitmaps();
-        self.upper.drop_bitmaps();
+    pub fn drop_bitmaps(&mut self) -> Result<()> {
+        self.lower.drop_bitmaps()?;
+        self.upper.drop_bitmaps()
     }
 
     pub fn bitmap_bytes(&self) -> u64 {
         self.lower.bitmap_bytes() + self.upper.bitmap_bytes()
     }
 
-    pub fn settle(&mut self) {
-        self.lower.settle();
-        self.upper.settle();
+    pub fn settle(&mut self) -> Result<()> {
+        self.lower.settle()?;
+        self.upper.settle()
     }
 
     /// Distinct lower ends, which are no more than there are ranges.

@@ -239,16 +239,16 @@ impl Text {
         on_keys!(self, keys => keys.spill_next())
     }
 
-    pub fn drop_bitmaps(&mut self) {
-        on_keys!(self, keys => keys.drop_bitmaps());
+    pub fn drop_bitmaps(&mut self) -> Result<()> {
+        on_keys!(self, keys => keys.drop_bitmaps())
     }
 
     pub fn bitmap_bytes(&self) -> u64 {
         on_keys!(self, keys => keys.bitmap_bytes())
     }
 
-    pub fn settle(&mut self) {
-        on_keys!(self, keys => keys.settle());
+    pub fn settle(&mut self) -> Result<()> {
+        on_keys!(self, keys => keys.settle())
     }
 
     pub fn distinct(&self) -> Option<u64> {
@@ -288,7 +288,7 @@ impl Hashed {
     /// Sets a slot, of many in their order: what is behind may go to files.
     fn follow(&mut self, slot: u32, set: impl FnOnce(&mut Fixed<u128>) -> Result<()>) -> Result<()> {
         if (slot as usize).is_multiple_of(CHUNK_SLOTS) {
-            self.hashes.settle();
+            self.hashes.settle()?;
         }
         set(&mut self.hashes)
     }
