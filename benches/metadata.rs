@@ -20,13 +20,15 @@ use common::done;
 use hither::catalog::{Column, Constraint, ConstraintKind, Oid, Table};
 use hither::database::{Database, Isolation, OnConflict, Options};
 use hither::fs::DiskFs;
-use hither::index::bitmap::{ColumnIndex, Predicate, Share};
+use hither::index::bitmap::{ColumnIndex, ColumnValues, Predicate, Share};
 use hither::memory::{BUDGET_MIN, Budget, Resident};
 use hither::types::{Type, Value};
 
 const ROWS: u64 = 5_000_000;
 /// Rows of one transaction.
 const BATCH: u64 = 20_000;
+/// Values that are read slot by slot.
+const VALUES: u64 = 1_000_000;
 /// Rows that get another value, at random, after the load.
 const CHANGES: u64 = 2_000;
 /// A predicate's time is the best of so many.
@@ -127,6 +129,17 @@ fn one_column(column: usize, rows: u64, folder: &Path) {
     };
     let (held_us, spilled_us) = (change(&mut in_memory), change(&mut in_files));
     println!("  a change: {held_us:.1} us in memory, {spilled_us:.1} us into files");
+    let (in_memory, in_files) = (Arc::new(in_memory), Arc::new(in_files));
+    let read = |index: &Arc<ColumnIndex>| {
+        let values = ColumnValues::of(index, ty).expect("values");
+        best(|| {
+            let values = (0..rows.min(VALUES)).map(|slot| values.value(slot as u32).expect("a value"));
+            values.filter(|value| **value != Value::Null).count() as u64
+        })
+    };
+    let ((held_ms, found), (spilled_ms, found_in_files)) = (read(&in_memory), read(&in_files));
+    assert_eq!(found, found_in_files);
+    println!("  {found} values, one by one: {held_ms:.1} ms in memory, {spilled_ms:.1} ms from files");
     for (name, predicate) in predicates(column, rows) {
         let time = |index: &ColumnIndex| best(|| index.select(&predicate).expect("an answer").len());
         let ((held_ms, found), (spilled_ms, found_in_files)) = (time(&in_memory), time(&in_files));

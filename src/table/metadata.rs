@@ -427,3 +427,59 @@ impl TakingIn<'_> {
         self.metadata.settle();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Column;
+    use crate::fs::MemoryFs;
+
+    /// With a share of nothing: the column that says what a partial index is of stays, others go to files, and with them
+    /// their bitmaps; also those of a column that comes later.
+    #[test]
+    fn what_partial_indexes_hold_stays_in_memory() {
+        let share = Share::new(Arc::new(MemoryFs::new()), "/spill".into(), 0);
+        let mut definition = catalog::Table {
+            columns: vec![Column::new(1, "a", Type::Int4), Column::new(2, "b", Type::Bool)],
+            hidden: vec![Column::new(3, "guard", Type::Bool)],
+            ..catalog::Table::default()
+        };
+        let layout = Layout::of(&definition);
+        let mut metadata = Metadata::new(&definition, &[], &share);
+        let mut taking = metadata.taking_in();
+        for slot in 0..20_000u32 {
+            let row = [Value::Int4(slot as i32), Value::Bool(slot % 2 == 0), Value::Bool(slot % 4 == 0)];
+            let mut bytes = Vec::new();
+            layout.encode(&row, &mut bytes).unwrap();
+            taking.add(slot, &layout.read(&bytes).unwrap()).unwrap();
+        }
+        taking.finish(&RoaringBitmap::from_iter(0..8));
+        let guards = share.held();
+        assert!(guards > 20_000 && share.spilled() > 2 * 20_000, "{guards} {}", share.spilled());
+        let is_known = |metadata: &Metadata| [1, 2, 3].map(|column| metadata.distinct(column).is_some());
+        assert_eq!(is_known(&metadata), [false, false, true], "of three bitmaps one stays");
+        assert_eq!(metadata.true_in(3).len(), 5_000 - 2);
+        assert_eq!(metadata.true_in(2).len(), 10_000 - 4);
+        definition.columns.push(Column::new(4, "c", Type::Int8));
+        metadata.redefine(&definition, &(8..20_000).collect()).unwrap();
+        assert_eq!(metadata.count(4, &Predicate::IsNull), Some(19_992));
+        assert_eq!(metadata.true_in(3).len(), 5_000 - 2);
+        assert_eq!(share.held(), guards, "the new column is in files");
+        // A reader that holds it all, while one row changes.
+        let reader = metadata.clone();
+        let mut cells = metadata.cells();
+        let row = [Value::Int4(-1), Value::Null, Value::Int8(7), Value::Bool(true)];
+        let (layout, mut bytes) = (Layout::of(&definition), Vec::new());
+        layout.encode(&row, &mut bytes).unwrap();
+        cells.add(9, &layout.read(&bytes).unwrap()).unwrap();
+        metadata.change(&cells, &RoaringBitmap::new());
+        assert!(share.held() > guards, "what is written is in memory");
+        metadata.settle();
+        assert_eq!(metadata.select(1, &Predicate::Eq(Value::Int4(-1))), Some(RoaringBitmap::from([9])));
+        assert_eq!(reader.select(1, &Predicate::Eq(Value::Int4(9))), Some(RoaringBitmap::from([9])));
+        assert_eq!(reader.count(1, &Predicate::Eq(Value::Int4(-1))), Some(0));
+        assert_eq!((metadata.true_in(3).len(), reader.true_in(3).len()), (4_999, 4_998));
+        drop((metadata, reader));
+        assert_eq!((share.held(), share.spilled()), (0, 0));
+    }
+}

@@ -167,17 +167,18 @@ impl<K: Key> Chunk<K> {
         for (word, present) in parts.present.iter().enumerate() {
             let present = u64::from_le_bytes(*present);
             let places = (0..64).filter(|bit| present >> bit & 1 != 0).map(|bit| 64 * word + bit);
-            places.for_each(|place| filter::add(filters, place, self.key(&parts, place)));
+            places.for_each(|place| filter::add(filters, place, self.key(parts.offsets, place)));
         }
         self.bytes.verify(&bytes[..keys.len()])?;
         Ok(Chunk { bytes: Bytes::new(bytes.into(), share), is_filtered: true, ..*self })
     }
 
     pub fn get(&self, place: usize) -> Result<Cell<K>> {
-        let (parts, (word, bit)) = (self.parts(), (place / 64, 1u64 << (place % 64)));
-        let cell = if u64::from_le_bytes(parts.present[word]) & bit != 0 {
-            Cell::Value(self.key(&parts, place))
-        } else if u64::from_le_bytes(parts.null[word]) & bit != 0 {
+        let (offsets, bits) = self.bytes.read().split_at(self.offsets_bytes());
+        let (byte, bit) = bit(place);
+        let cell = if bits[byte] & bit != 0 {
+            Cell::Value(self.key(offsets, place))
+        } else if bits[BITS_BYTES + byte] & bit != 0 {
             Cell::Null
         } else {
             Cell::Absent
@@ -186,8 +187,8 @@ impl<K: Key> Chunk<K> {
     }
 
     /// Of a slot that has one.
-    fn key(&self, parts: &Parts, place: usize) -> K {
-        K::narrow(offset_at(self.width, parts.offsets, place)).plus(self.base)
+    fn key(&self, offsets: &[u8], place: usize) -> K {
+        K::narrow(offset_at(self.width, offsets, place)).plus(self.base)
     }
 
     /// Of a chunk in memory.
@@ -278,7 +279,7 @@ impl<K: Key> Chunk<K> {
             for slot in among.range(start..=start + (CHUNK_SLOTS as u32 - 1)) {
                 let place = (slot - start) as usize;
                 if u64::from_le_bytes(parts.present[place / 64]) >> (place % 64) & 1 != 0 {
-                    take(slot, self.key(&parts, place));
+                    take(slot, self.key(parts.offsets, place));
                 }
             }
             return self.bytes.check();
@@ -290,7 +291,7 @@ impl<K: Key> Chunk<K> {
         }
         for place in places(&words) {
             if among.is_none_or(|among| among.contains(start + place)) {
-                take(start + place, self.key(&parts, place as usize));
+                take(start + place, self.key(parts.offsets, place as usize));
             }
         }
         self.bytes.check()
