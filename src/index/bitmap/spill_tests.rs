@@ -121,13 +121,16 @@ fn mixed(n: u64) -> u64 {
     (mixed ^ mixed >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 8
 }
 
+/// The value of a number.
+type Made = Box<dyn Fn(u64) -> Value>;
+
 /// Many rows, set in order and then changed at random, in all kinds of columns; one reader holds what there was.
 #[test]
 fn the_share_is_kept_by_loads_and_changes_and_answers_stay() {
     const ROWS: u32 = 100_000;
     const HELD_MAX: u64 = 120_000;
     let text = |n: u64| Value::Text(format!("text {n}"));
-    let kinds: Vec<(Type, Box<dyn Fn(u64) -> Value>)> = vec![
+    let kinds: Vec<(Type, Made)> = vec![
         (Type::Int4, Box::new(|n| Value::Int4(n as i32))),
         (Type::Int8, Box::new(|n| Value::Int8((n % 10) as i64))),
         (Type::Int2, Box::new(|n| Value::Int2((n % 20_000) as i16))),
