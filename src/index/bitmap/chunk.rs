@@ -299,23 +299,24 @@ impl<K: Key> Chunk<K> {
 
     /// ORs the slots with keys in one of the ranges, which ascend, into `bits`.
     pub fn scan(&self, ranges: &[(K, K)], bits: &mut [u64]) -> Result<()> {
-        let is_outside = |&(low, high): &(K, K)| self.max < low || high < self.min;
-        if ranges.iter().all(is_outside) {
+        let is_inside = |&(low, high): &(K, K)| low <= self.max && self.min <= high;
+        if !ranges.iter().any(is_inside) {
             return Ok(());
         }
         let parts = self.parts();
         let passing: Vec<(K, K)>;
-        let ranges = match parts.filters {
-            Some(filters) if ranges.len() > SCANS_MAX => {
-                let in_some = |key| {
-                    let hashed = Bits::of(key);
+        let mut ranges = ranges;
+        if ranges.len() > SCANS_MAX {
+            let may_have = |&(low, high): &(K, K)| match parts.filters {
+                Some(filters) if low == high => {
+                    let hashed = Bits::of(low);
                     (0..CHUNK_SLOTS / BLOCK_SLOTS).any(|block| filter::may_have(filters, block, hashed))
-                };
-                passing = ranges.iter().filter(|(low, high)| low != high || in_some(*low)).copied().collect();
-                &passing
-            }
-            _ => ranges,
-        };
+                }
+                _ => true,
+            };
+            passing = ranges.iter().copied().filter(|range| is_inside(range) && may_have(range)).collect();
+            ranges = &passing;
+        }
         if ranges.len() > SCANS_MAX {
             self.look_up(&parts, ranges, bits);
         } else {
