@@ -11,8 +11,8 @@
 //! ```
 //!
 //! Shares are bounds, not reservations. Vectors are in none of them: they are mapped files, whose pages the kernel drops
-//! when it wants the memory, and reads again. What no share bounds is the last eighth. In it are indexes by gin and gist, which
-//! are wholly in memory; the view `hither.memory` shows how much they take.
+//! when it wants the memory, and reads again. What no share bounds is the last eighth. In it are inverted indexes, which are
+//! wholly in memory; the view `hither.memory` shows how much they take.
 
 use std::path::Path;
 

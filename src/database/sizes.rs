@@ -22,7 +22,7 @@ pub struct Usage {
     pub metadata: u64,
     /// Metadata indexes in files of which the page cache has what it can.
     pub metadata_spilled: u64,
-    /// Indexes by gin and gist.
+    /// Inverted indexes: by gin and gist, and for equality on what has no metadata index.
     pub inverted: u64,
     /// Bloom filters and block indexes of sorted tables, those that were asked for lately.
     pub table_filters: u64,
