@@ -152,6 +152,7 @@ pub fn create_table(txn: &mut Transaction, name: &str, columns: &[ColumnState], 
             table: oid_of(txn, parent),
             referenced: vec![1],
             on_delete: ReferentialAction::NoAction,
+            set_on_delete: Vec::new(),
             on_update: ReferentialAction::NoAction,
             deferral: Deferral::Never,
         };

@@ -59,6 +59,7 @@ impl Worker {
             name: name.clone(),
             bound: PartitionBound::In(vec![Some(key.clone())]),
             defaults: Vec::new(),
+            options: Vec::new(),
             comment: None,
             indexes,
         };
