@@ -82,6 +82,9 @@ pub struct Domain {
     pub name: String,
     /// The type of its values, which is no domain.
     pub base: Type,
+    /// Of COLLATE, unless it is the default one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collation: Option<String>,
     /// The domain it is over, whose conditions are asked first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Oid>,
@@ -389,6 +392,9 @@ pub struct ForeignKey {
     pub on_update: ReferentialAction,
     #[serde(default)]
     pub deferral: Deferral,
+    /// MATCH FULL: all of `columns` are NULL, or none of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub full: bool,
 }
 
 /// When a constraint is checked.

@@ -44,7 +44,7 @@ mod open;
 // How far the build of an index is.
 mod progress;
 // Foreign keys.
-mod references;
+pub mod references;
 // Going back inside a transaction.
 mod savepoint;
 // Rot is found before it is met.

@@ -40,6 +40,9 @@ impl Transaction {
         let catalog = self.catalog();
         let definition = catalog.table_by_oid(table).ok_or_else(|| no_table(table))?.clone();
         for (constraint, key) in definition.foreign_keys().filter(|(constraint, _)| wanted(constraint.oid)) {
+            if key.full {
+                refuse_mixed(&definition, &constraint.name, key, rows)?;
+            }
             let wanted = wanted_keys(&catalog, &definition, key, rows)?;
             if wanted.is_empty() {
                 continue;
@@ -157,6 +160,28 @@ fn wanted_keys(
         }
     }
     Ok(wanted)
+}
+
+/// 23503 for a row of which MATCH FULL finds a part of the key.
+fn refuse_mixed(table: &Table, constraint: &str, key: &ForeignKey, rows: &[Vec<Value>]) -> Result<()> {
+    let positions: Vec<usize> = key.columns.iter().filter_map(|number| table.position(*number)).collect();
+    let nulls = |row: &Vec<Value>| positions.iter().filter(|&&position| row[position] == Value::Null).count();
+    match rows.iter().map(nulls).any(|nulls| nulls > 0 && nulls < positions.len()) {
+        true => Err(mixed(table, constraint)),
+        false => Ok(()),
+    }
+}
+
+/// What MATCH FULL says of a key that is NULL in a part.
+pub fn mixed(table: &Table, constraint: &str) -> Error {
+    let message = format!(
+        "insert or update on table \"{}\" violates foreign key constraint \"{constraint}\"",
+        table.name
+    );
+    Error::new(SqlState::FOREIGN_KEY_VIOLATION, message)
+        .detail("MATCH FULL does not allow mixing of null and nonnull key values.")
+        .table(&table.schema, &table.name)
+        .constraint(constraint)
 }
 
 /// The key in the referenced index, of values in order of the foreign key's columns; none when one is NULL.

@@ -36,6 +36,7 @@ use crate::planner::finish;
 use crate::planner::hints::KeysExec;
 use crate::planner::limit::BoundLimitExec;
 use crate::planner::once::OnceExec;
+use crate::planner::system::SystemExec;
 use crate::table::explained::Explained;
 use crate::table::knn::KnnScanExec;
 use crate::table::scan::ScanExec;
@@ -314,6 +315,9 @@ fn describe(node: &dyn ExecutionPlan) -> Explained {
     }
     if let Some(search) = node.downcast_ref::<KnnScanExec>() {
         return search.explained();
+    }
+    if let Some(scan) = node.downcast_ref::<SystemExec>() {
+        return scan.explained();
     }
     if let Some(sort) = node.downcast_ref::<SortExec>() {
         let top = sort.fetch().map(|fetch| format!("  (top {fetch})")).unwrap_or_default();

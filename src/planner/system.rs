@@ -24,6 +24,7 @@ use datafusion::physical_plan::{
 use crate::catalog::Oid;
 use crate::error::Error;
 use crate::planner::bindings::{Bindings, Execution};
+use crate::table::explained::Explained;
 use crate::types::arrow::errors::external;
 
 /// The schemas that exist without being created.
@@ -147,9 +148,17 @@ impl fmt::Debug for SystemExec {
     }
 }
 
+impl SystemExec {
+    /// As EXPLAIN shows it.
+    pub fn explained(&self) -> Explained {
+        let (scan, name) = (self.table.scan_name(), self.table.name());
+        Explained::new(scan).heading(format!("{scan} on {name}")).fact("Relation Name", name)
+    }
+}
+
 impl DisplayAs for SystemExec {
     fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} on {}", self.table.scan_name(), self.table.name())
+        f.write_str(&self.explained().heading)
     }
 }
 

@@ -18,6 +18,7 @@ use datafusion::sql::sqlparser::tokenizer::{
 };
 
 use crate::error::{Error, Result, SqlState};
+use crate::sql::bare_words;
 use crate::sql::conflict_target;
 use crate::sql::element_words;
 use crate::sql::escape_errors;
@@ -86,7 +87,7 @@ fn parse_one(source: &Arc<Source>, tokens: Vec<TokenWithSpan>) -> Result<Stateme
         let message = format!("there is no parameter {parameter}");
         return Err(Error::new(SqlState::UNDEFINED_PARAMETER, message));
     }
-    let tokens = group_words::take(fetch_words::take(tokens));
+    let tokens = group_words::take(fetch_words::take(bare_words::take(tokens)));
     let tokens = json_table::take(source, search_words::take(source, tokens)?)?;
     let tokens = token_spellings::settle(relation_words::take(rows_from::take(source, tokens)));
     let (tokens, only) = without_only(source, variadic::take(tokens));

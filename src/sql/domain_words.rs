@@ -15,6 +15,7 @@ use crate::types::Type;
 pub struct CreateDomain {
     pub name: Name,
     pub base: ColumnType,
+    pub collation: Option<String>,
     pub default: Option<String>,
     pub not_null: bool,
     /// Names, where they have one, and conditions over VALUE.
@@ -52,11 +53,12 @@ pub fn create(w: &mut Words) -> Parsed<Ast> {
     let name = w.name()?;
     w.accept("AS");
     let base = base(w)?;
-    let mut create = CreateDomain { name, base, default: None, not_null: false, checks: Vec::new() };
+    let mut create =
+        CreateDomain { name, base, collation: None, default: None, not_null: false, checks: Vec::new() };
     let (mut null, mut not_null) = (false, false);
     loop {
         if w.accept("COLLATE") {
-            collation(&w.name()?.name)?;
+            create.collation = collation(&w.name()?.name)?;
         } else if w.accept("DEFAULT") {
             if create.default.is_some() {
                 return Err(Error::new(SqlState::SYNTAX_ERROR, "multiple default expressions").into());

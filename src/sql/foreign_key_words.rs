@@ -11,11 +11,11 @@ use crate::sql::words::{Parsed, Words, fold, object_name};
 /// `REFERENCES ...` of these columns.
 pub fn foreign_key(key: &ast::ForeignKeyConstraint, columns: Vec<String>) -> Result<ForeignKeyDefinition> {
     let deferral = deferral(&key.characteristics)?;
-    match key.match_kind {
-        None | Some(ast::ConstraintReferenceMatchKind::Simple) => {}
-        Some(ast::ConstraintReferenceMatchKind::Full) => return Err(Error::unsupported("MATCH FULL")),
+    let full = match key.match_kind {
+        None | Some(ast::ConstraintReferenceMatchKind::Simple) => false,
+        Some(ast::ConstraintReferenceMatchKind::Full) => true,
         Some(ast::ConstraintReferenceMatchKind::Partial) => return Err(Error::unsupported("MATCH PARTIAL")),
-    }
+    };
     let (referenced, named) = columns_to_set(key)?;
     let action = |action: &Option<ast::ReferentialAction>| match action {
         None | Some(ast::ReferentialAction::NoAction) => ReferentialAction::NoAction,
@@ -29,6 +29,7 @@ pub fn foreign_key(key: &ast::ForeignKeyConstraint, columns: Vec<String>) -> Res
         table: object_name(&key.foreign_table),
         referenced,
         set_on_delete: named,
+        full,
         on_delete: action(&key.on_delete),
         on_update: action(&key.on_update),
         deferral,

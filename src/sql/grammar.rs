@@ -45,6 +45,36 @@ const POSTGRESQL: PostgreSqlDialect = PostgreSqlDialect {};
 /// Of a sign before an operand: above `^` and COLLATE (120 in sqlparser's table), below subscripts (130) and `::`.
 const SIGN: u8 = 125;
 
+/// Words that are reserved in the languages of others, and may be an alias without AS here.
+const NOT_RESERVED: &[Keyword] = &[
+    Keyword::SORT,
+    Keyword::PIVOT,
+    Keyword::UNPIVOT,
+    Keyword::TOP,
+    Keyword::VIEW,
+    Keyword::MINUS,
+    Keyword::CLUSTER,
+    Keyword::DISTRIBUTE,
+    Keyword::GLOBAL,
+    Keyword::ANTI,
+    Keyword::SEMI,
+    Keyword::OUTPUT,
+    Keyword::ASOF,
+    Keyword::QUALIFY,
+    Keyword::PARTITION,
+    Keyword::PREWHERE,
+    Keyword::SETTINGS,
+    Keyword::FORMAT,
+    Keyword::START,
+    Keyword::CONNECT,
+    Keyword::MATCH_RECOGNIZE,
+    Keyword::MATCH_CONDITION,
+    Keyword::SAMPLE,
+    Keyword::OPEN,
+    Keyword::EXPLAIN,
+    Keyword::EXCLUDE,
+];
+
 /// What sqlparser's dialect says, method by method: a dialect cannot inherit.
 macro_rules! as_in_postgresql {
     ($($name:ident($($argument:ident: $ty:ty),*) -> $answer:ty;)*) => {
@@ -114,7 +144,13 @@ impl Dialect for Grammar {
 
     /// `SELECT 1 FOR UPDATE`
     fn is_column_alias(&self, keyword: &Keyword, parser: &mut Parser) -> bool {
-        *keyword != Keyword::FOR && POSTGRESQL.is_column_alias(keyword, parser)
+        *keyword != Keyword::FOR
+            && (NOT_RESERVED.contains(keyword) || POSTGRESQL.is_column_alias(keyword, parser))
+    }
+
+    /// `FROM starts start`
+    fn is_table_alias(&self, keyword: &Keyword, parser: &mut Parser) -> bool {
+        NOT_RESERVED.contains(keyword) || POSTGRESQL.is_table_alias(keyword, parser)
     }
 
     fn parse_column_option(

@@ -16,6 +16,8 @@ mod arguments;
 mod parameters;
 // Backslashes in plain strings.
 mod backslashes;
+// Words that sqlparser takes for its own.
+mod bare_words;
 // Blocks of DO.
 mod blocks;
 mod bracketed;

@@ -23,7 +23,8 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    self, Distinct, Expr, GroupByExpr, Ident, OrderByExpr, OrderByKind, Query, SelectItem, SetExpr, Visit,
+    self, Distinct, Expr, GroupByExpr, Ident, OrderBy, OrderByExpr, OrderByKind, Query, SelectItem, SetExpr,
+    Visit,
 };
 
 use crate::error::{Error, Result, SqlState};
@@ -53,7 +54,14 @@ pub fn settle(query: &mut Query, known: &Known, hidden: &[String]) -> Result<()>
         make_below(right);
     }
     let SetExpr::Select(select) = query.body.as_ref() else { return Ok(()) };
-    if let Some(Distinct::On(_)) = &select.distinct {
+    if let Some(Distinct::On(on)) = &select.distinct {
+        // PostgreSQL tells such rows apart by sorting them, and so they come.
+        if query.order_by.is_none() {
+            let keys =
+                on.iter().map(|key| OrderByExpr { expr: key.clone(), ..OrderByExpr::from(Ident::new(ROWS)) });
+            query.order_by =
+                Some(OrderBy { kind: OrderByKind::Expressions(keys.collect()), interpolate: None });
+        }
         settle_on(query, known, hidden);
         return Ok(());
     }

@@ -541,6 +541,8 @@ pub struct ForeignKeyDefinition {
     pub columns: Vec<String>,
     pub table: Name,
     pub referenced: Vec<String>,
+    /// MATCH FULL.
+    pub full: bool,
     pub on_delete: ReferentialAction,
     /// The columns that SET NULL or SET DEFAULT names.
     pub set_on_delete: Vec<String>,

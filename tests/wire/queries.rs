@@ -202,6 +202,18 @@ fn errors_carry_their_fields() {
     });
 }
 
+/// asyncpg's `PreparedStatement.explain()` reads plans so.
+#[test]
+fn plans_as_documents_name_relations_of_the_catalogue() {
+    House::new().run(async |house| {
+        let client = house.connect().await;
+        let rows = texts(&client, "EXPLAIN (FORMAT JSON) SELECT typname FROM pg_type").await;
+        let plan = rows[0][0].as_deref().expect("a plan");
+        assert!(plan.contains("\"Node Type\": \"Seq Scan\""), "{plan}");
+        assert!(plan.contains("\"Relation Name\": \"pg_type\""), "{plan}");
+    });
+}
+
 #[test]
 fn a_prepared_query_is_parsed_and_planned_once() {
     House::new().run(async |house| {

@@ -272,6 +272,7 @@ fn definitions_gone_back_to_are_there_after_a_crash() {
             schema: "public".into(),
             name: "d".into(),
             base: Type::Int4,
+            collation: None,
             parent: None,
             not_null: false,
             default: None,

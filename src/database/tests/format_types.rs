@@ -274,6 +274,7 @@ fn create_relations(txn: &mut Transaction) {
         set_on_delete: Vec::new(),
         on_update: ReferentialAction::Restrict,
         deferral: Default::default(),
+        full: false,
     };
     let (oid, name, kind) = (txn.new_oid(), "children_fkey", ConstraintKind::ForeignKey(key));
     done(txn.add_constraint(children, Constraint::new(oid, name, kind)));

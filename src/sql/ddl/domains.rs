@@ -9,6 +9,7 @@ use datafusion::sql::sqlparser::ast::{DataType, Expr};
 
 use crate::catalog::{Catalog, Column, DefaultExpr, Domain, DomainCheck, Edit, Object, Oid, Table};
 use crate::error::{Error, Result, SqlState};
+use crate::sql::ddl::table::check_collation;
 use crate::sql::dialect;
 use crate::sql::dml::defaults::DefaultValue;
 use crate::sql::domain_words::{CreateDomain, DomainAction, check_base};
@@ -32,11 +33,14 @@ impl Session {
         };
         let base = create.base.resolve(&catalog, &path)?;
         check_base(&base)?;
+        check_collation(&base, create.collation.as_deref())?;
+        let inherited = parent.as_ref().and_then(|parent| parent.collation.clone());
         let mut domain = Domain {
             oid: self.new_oid()?,
             schema,
             name: create.name.name.clone(),
             base,
+            collation: create.collation.clone().or(inherited),
             parent: parent.as_ref().map(|parent| parent.oid),
             not_null: create.not_null,
             // That of the other domain as it is now.

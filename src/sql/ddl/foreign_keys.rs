@@ -3,8 +3,10 @@
 use futures::StreamExt;
 
 use crate::catalog::{Constraint, ConstraintKind, Deferral, ForeignKey, Table};
+use crate::database::references::mixed;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ddl::alter::quoted;
+use crate::sql::ddl::table::refuse_full_and_deferrable;
 use crate::sql::dialect::parse_query;
 use crate::sql::session::Session;
 use crate::types::Type;
@@ -21,7 +23,10 @@ impl Session {
         let mut altered = table.clone();
         let of = format!("constraint \"{name}\" of relation \"{}\"", table.name);
         match altered.constraints.iter_mut().find(|constraint| constraint.name == name) {
-            Some(Constraint { kind: ConstraintKind::ForeignKey(key), .. }) => key.deferral = deferral,
+            Some(Constraint { kind: ConstraintKind::ForeignKey(key), .. }) => {
+                refuse_full_and_deferrable(key.full, key.columns.len(), deferral)?;
+                key.deferral = deferral;
+            }
             Some(_) => {
                 let message = format!("{of} is not a foreign key constraint");
                 return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
@@ -49,6 +54,13 @@ impl Session {
         let (own, other) = (names(table, &key.columns), names(parent, &key.referenced));
         let present: Vec<String> = own.iter().map(|name| format!("c.{name} IS NOT NULL")).collect();
         let equal: Vec<String> = own.iter().zip(&other).map(|(c, p)| format!("c.{c} = p.{p}")).collect();
+        if key.full {
+            let nulls = format!("num_nulls({}) NOT IN (0, {})", own.join(", "), own.len());
+            let (schema, relation) = (quoted(&table.schema), quoted(&table.name));
+            if self.count(&format!("SELECT count(*) FROM {schema}.{relation} WHERE {nulls}")).await? > 0 {
+                return Err(mixed(table, name));
+            }
+        }
         let missing = format!("p.{} IS NULL", other.first().map_or("", String::as_str));
         let from = format!(
             "FROM {}.{} c LEFT JOIN {}.{} p ON {} WHERE {} AND {missing}",

@@ -6,8 +6,8 @@ use datafusion::sql::sqlparser::ast;
 use futures::StreamExt;
 
 use crate::catalog::{
-    Catalog, Column, Constraint, ConstraintKind as StoredKind, DefaultExpr, ForeignKey, Generated, Identity,
-    Oid, Relation, Sequence, Table, TableKind,
+    Catalog, Column, Constraint, ConstraintKind as StoredKind, DefaultExpr, Deferral, ForeignKey, Generated,
+    Identity, Oid, Relation, Sequence, Table, TableKind,
 };
 use crate::database::OnConflict;
 use crate::error::{Error, Result, SqlState};
@@ -294,6 +294,7 @@ impl<'a> Builder<'a> {
             );
             return Err(Error::new(SqlState::INVALID_FOREIGN_KEY, message));
         }
+        refuse_full_and_deferrable(definition.full, columns.len(), definition.deferral)?;
         let made_up = format!("{}_{}_fkey", self.table.name, definition.columns.join("_"));
         check_types(name.unwrap_or(&made_up), (&self.table, &columns), (&parent, &referenced))?;
         Ok(ForeignKey {
@@ -304,6 +305,7 @@ impl<'a> Builder<'a> {
             set_on_delete,
             on_update: definition.on_update,
             deferral: definition.deferral,
+            full: definition.full,
         })
     }
 
@@ -362,6 +364,14 @@ fn refuse_shorter_life(table: &Table, parent: &Table) -> Result<()> {
     }
     let message = format!("constraints on {what} tables may reference only {only} tables");
     Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message))
+}
+
+/// Rows whose keys are checked later are found by what they refer to, which one with a NULL in it does not.
+pub(super) fn refuse_full_and_deferrable(full: bool, columns: usize, deferral: Deferral) -> Result<()> {
+    match full && columns > 1 && deferral != Deferral::Never {
+        true => Err(Error::unsupported("a deferrable foreign key of several columns with MATCH FULL")),
+        false => Ok(()),
+    }
 }
 
 /// What a foreign key would write to its columns, nobody can write to a generated one.

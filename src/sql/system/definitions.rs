@@ -220,6 +220,9 @@ fn definition_of(execution: &Execution, table: &Table, constraint: &Constraint, 
                 regclass_out(execution, key.table),
                 names.join(", ")
             );
+            if key.full {
+                sql.push_str(" MATCH FULL");
+            }
             let actions = [(" ON UPDATE ", key.on_update), (" ON DELETE ", key.on_delete)];
             for (words, action) in actions.iter().filter(|(_, action)| *action != ReferentialAction::NoAction)
             {

@@ -351,6 +351,11 @@ impl Deparser<'_> {
                 Literal::Number(..) => Some(Type::Numeric(None)),
                 _ => None,
             },
+            Expr::BinaryOp { left, op, .. } => match (self.type_of(left)?, op.to_string().as_str()) {
+                (ty @ (Type::Json | Type::Jsonb), "->" | "#>" | "-" | "#-" | "||") => Some(ty),
+                (Type::Json | Type::Jsonb, "->>" | "#>>") | (Type::Hstore, "->") => Some(Type::Text),
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -359,7 +364,7 @@ impl Deparser<'_> {
 /// What stands to the right of a document, where that is not one too.
 fn beside_document(op: &str) -> Option<Type> {
     match op {
-        "->" | "->>" | "?" => Some(Type::Text),
+        "->" | "->>" | "?" | "-" => Some(Type::Text),
         "#>" | "#>>" | "?|" | "?&" | "#-" => Some(Type::Array(Box::new(Type::Text))),
         "@?" | "@@" => Some(Type::JsonPath),
         _ => None,

@@ -495,7 +495,7 @@ fn references(execution: &Execution, rows: &mut Rows) -> Result<()> {
                 constraint_catalog: &database, constraint_schema: &table.schema, constraint_name: &constraint.name,
                 unique_constraint_catalog: unique.map(|_| database.clone()),
                 unique_constraint_schema: unique.and(parent).map(|parent| parent.schema.clone()),
-                unique_constraint_name: unique.map(str::to_owned), match_option: "NONE",
+                unique_constraint_name: unique.map(str::to_owned), match_option: if key.full { "FULL" } else { "NONE" },
                 update_rule: key.on_update.sql(), delete_rule: key.on_delete.sql(),
             });
         }

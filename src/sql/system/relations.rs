@@ -491,7 +491,7 @@ fn add_foreign_key(
         conparentid: partitions::parent_constraint(catalog, table, constraint).unwrap_or_default(),
         conislocal: table.part.is_none(), coninhcount: i32::from(table.part.is_some()), conkey: numbers(&key.columns), confrelid: key.table,
         confkey: numbers(&key.referenced), confupdtype: key.on_update.letter(),
-        confdeltype: key.on_delete.letter(), confmatchtype: "s",
+        confdeltype: key.on_delete.letter(), confmatchtype: if key.full { "f" } else { "s" },
         connoinherit: table.part.is_none() && !table.is_partitioned(), convalidated: !constraint.not_valid,
         condeferrable: key.deferral != Deferral::Never, condeferred: key.deferral == Deferral::Initially,
         confdelsetcols: (!key.set_on_delete.is_empty()).then(|| numbers(&key.set_on_delete)),

@@ -389,6 +389,7 @@ fn domains(catalog: &Catalog, public: u32, rows: &mut Rows) {
                 oid: domain.oid, typname: &domain.name, typnamespace: schema, typtype: 'd', typinput: "domain_in",
                 typreceive: "domain_recv", typarray: 0u32, typbasetype: over,
                 typtypmod: modifier, typnotnull: domain.not_null, typdefault: default,
+                typcollation: collation_oid(domain.collation.as_deref(), &domain.base),
             },
         );
     }
@@ -411,11 +412,20 @@ fn types(execution: &Execution, rows: &mut Rows) -> Result<()> {
         let subscripts = match ty {
             Type::Hstore => "hstore_subscript_handler",
             Type::Jsonb => "jsonb_subscript_handler",
+            Type::Int2Vector | Type::OidVector => "array_subscript_handler",
+            Type::Name => "raw_array_subscript_handler",
             _ => "-",
+        };
+        // By its elements asyncpg knows how to read a vector of the catalogue.
+        let element = match ty {
+            Type::Int2Vector => Type::Int2.oid(),
+            Type::OidVector => Type::Oid.oid(),
+            Type::Name => Type::Char.oid(),
+            _ => 0,
         };
         let more = cells! {
             typnamespace: schema, typarray: entry.array_oid, typispreferred: preferred, typtype: kind,
-            typsubscript: subscripts,
+            typsubscript: subscripts, typelem: element,
         };
         add_type(ty, public, rows, more);
         let array = Type::Array(Box::new(ty.clone()));

@@ -1,0 +1,82 @@
+//! Words that sqlparser takes for its own where PostgreSQL reads a name, and a list of columns without any.
+//!
+//! | PostgreSQL                   | as it is read                          |
+//! |------------------------------|----------------------------------------|
+//! | `SELECT top FROM t`          | `SELECT "top" FROM t`                  |
+//! | `SELECT trim FROM t`         | `SELECT "trim" FROM t`                 |
+//! | `FROM unnest`, `FROM json_table` | `FROM "unnest"`, `FROM "json_table"` |
+//! | `CREATE TABLE json_table (`, `INSERT INTO json_table (` | with the name in quotes |
+//! | `SELECT`, `EXISTS (SELECT)`  | `SELECT FROM (VALUES (1)) AS one`      |
+
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+
+use crate::sql::dialect::{solid, tokenize, word};
+use crate::sql::source::Source;
+use crate::sql::words::is_word;
+
+/// Words of which one is in each of them.
+const MEANT: &[&str] = &["TOP", "TRIM", "UNNEST", "JSON_TABLE"];
+
+/// What a relation's name stands behind, and no call of a function.
+const BEFORE_RELATION: &[&str] = &["TABLE", "INTO", "REFERENCES"];
+
+/// What stands behind a list of columns, and begins none.
+const BEHIND_COLUMNS: &[&str] = &["WHERE", "UNION", "EXCEPT", "INTERSECT", "ORDER", "LIMIT", "OFFSET"];
+
+/// One row without columns.
+const NO_COLUMNS: &str = " FROM (VALUES (1)) AS one";
+
+/// The tokens with those names in quotes.
+pub fn take(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let is_meant = |token: &TokenWithSpan| MEANT.iter().any(|expected| is_word(&token.token, expected));
+    if tokens.iter().any(is_meant) {
+        let places = solid(&tokens);
+        for (number, &at) in places.iter().enumerate() {
+            let found = word(&tokens[at]);
+            if !MEANT.contains(&found.as_str()) {
+                continue;
+            }
+            let is_called = places.get(number + 1).is_some_and(|&next| tokens[next].token == Token::LParen);
+            let before =
+                number.checked_sub(1).map(|before| word(&tokens[places[before]])).unwrap_or_default();
+            let is_name = match found.as_str() {
+                // PostgreSQL has no such word.
+                "TOP" => true,
+                _ if !is_called => true,
+                // `CREATE TABLE IF NOT EXISTS json_table (`, `CREATE INDEX ON json_table (`
+                "JSON_TABLE" if ["EXISTS", "ON"].contains(&before.as_str()) => true,
+                _ => BEFORE_RELATION.contains(&before.as_str()),
+            };
+            if is_name {
+                tokens[at].token = Token::make_word(&found.to_lowercase(), Some('"'));
+            }
+        }
+    }
+    without_columns(tokens)
+}
+
+/// A SELECT with nothing behind it.
+fn without_columns(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut at = tokens.len();
+    let mut behind = None;
+    while at > 0 {
+        at -= 1;
+        let token = &tokens[at].token;
+        if matches!(token, Token::Whitespace(_)) {
+            continue;
+        }
+        let ends = match &behind {
+            None | Some(Token::EOF | Token::RParen | Token::SemiColon) => true,
+            Some(next) => BEHIND_COLUMNS.iter().any(|expected| is_word(next, expected)),
+        };
+        behind = Some(token.clone());
+        if ends && is_word(token, "SELECT") {
+            let span = tokens[at].span;
+            let made = tokenize(&Source::of(NO_COLUMNS)).unwrap_or_default().into_iter();
+            let made = made.filter(|token| token.token != Token::EOF);
+            let made: Vec<_> = made.map(|token| TokenWithSpan { token: token.token, span }).collect();
+            tokens.splice(at + 1..at + 1, made);
+        }
+    }
+    tokens
+}
