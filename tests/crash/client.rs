@@ -155,6 +155,7 @@ pub fn create_table(txn: &mut Transaction, name: &str, columns: &[ColumnState], 
             set_on_delete: Vec::new(),
             on_update: ReferentialAction::NoAction,
             deferral: Deferral::Never,
+            full: false,
         };
         let key = ConstraintKind::ForeignKey(key);
         constraints.push(Constraint::new(txn.new_oid(), format!("{name}_fkey"), key));
