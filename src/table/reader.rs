@@ -113,7 +113,10 @@ impl Indexed {
         }
         let array = |(ty, values): &(Type, ColumnValues)| {
             let mut builder = Builder::new(ty, slots.len());
-            slots.iter().try_for_each(|slot| builder.append(&values.value(*slot)?))?;
+            for slot in &slots {
+                let value = values.value(*slot)?;
+                builder.append(&value)?;
+            }
             Ok(builder.finish())
         };
         let columns = self.columns.iter().map(array).collect::<Result<Vec<_>>>()?;
