@@ -37,8 +37,8 @@ const USES_MAX: u32 = 1_000;
 /// Executions of a plan with a join: a sixteenth of what planning costs is little beside running it, and tables that grow
 /// or other parameters soon have a plan that suits them.
 const JOINS_MAX: u32 = 16;
-/// Plans kept per statement: those of sessions that run it at the same time.
-const PLANS_MAX: usize = 8;
+/// Plans kept per statement: more than a few sessions that run it at the same moment are rare.
+const PLANS_MAX: usize = 4;
 
 /// Physical plans made since the server started; a statement that reuses its plan adds none.
 pub static PLANS_MADE: AtomicU64 = AtomicU64::new(0);
@@ -121,9 +121,9 @@ impl PlanPool {
 impl CheckedOut {
     /// Starts an execution; the plan goes back to its pool when the stream is dropped.
     pub fn start(mut self, execution: Arc<Execution>, task: Arc<TaskContext>) -> Result<PlanStream> {
+        self.plan.bindings.fill(Arc::clone(&execution));
         let heavy = is_heavy(self.plan.plan.as_ref(), &execution);
         let light = self.long && is_light(self.plan.plan.as_ref(), &execution);
-        self.plan.bindings.fill(execution);
         self.plan.uses += 1;
         let start = || execute_stream(Arc::clone(&self.plan.plan), task).map_err(from_datafusion);
         let stream = if heavy { aside(start) } else { start() };
@@ -156,27 +156,35 @@ fn is_heavy(plan: &dyn ExecutionPlan, execution: &Execution) -> bool {
     plan.children().into_iter().any(|child| is_heavy(child.as_ref(), execution))
 }
 
-/// Whether all that a plan reads are few rows of one table: nothing above multiplies them.
+/// Nodes that give no more rows than they are given.
+const NARROW: [&str; 8] = [
+    "SortExec",
+    "BoundLimitExec",
+    "GlobalLimitExec",
+    "LocalLimitExec",
+    "ProjectionExec",
+    "FilterExec",
+    "AggregateExec",
+    "CoalesceBatchesExec",
+];
+
+/// Whether a plan sorts, groups and counts few rows of one table and does nothing else.
 fn is_light(plan: &dyn ExecutionPlan, execution: &Execution) -> bool {
     match plan.children()[..] {
         [] => (plan.is::<ScanExec>() || plan.is::<KnnScanExec>()) && !is_heavy(plan, execution),
-        [child] => is_light(child.as_ref(), execution),
+        [child] => NARROW.contains(&plan.name()) && is_light(child.as_ref(), execution),
         _ => false,
     }
 }
 
-/// Runs a stream where it is asked for until it pauses for the first time, which most do not, and from there on
-/// [`apart`]: a hop to another thread and back takes 100 us where processors sleep between two queries.
-pub fn here_at_first(mut rows: RowStream, light: bool, workers: &Handle) -> RowStream {
+/// Runs a stream where it is asked for until it pauses for the first time, and from there on [`apart`]: a hop to another
+/// thread and back takes 100 us where processors sleep between two queries.
+pub fn here_at_first(mut rows: RowStream, workers: &Handle) -> RowStream {
     let workers = workers.clone();
     let mut here = true;
     poll_fn_stream(move |context| {
-        if !here {
-            return rows.poll_next_unpin(context);
-        }
-        let mut poll = || rows.poll_next_unpin(context);
-        let next = if light { poll() } else { aside(poll) };
-        if next.is_pending() {
+        let next = rows.poll_next_unpin(context);
+        if here && next.is_pending() {
             here = false;
             rows = apart(std::mem::replace(&mut rows, empty().boxed()), &workers);
             return rows.poll_next_unpin(context);
@@ -191,7 +199,7 @@ const BATCHES_AHEAD: usize = 2;
 
 /// Runs a stream as a task of its own. A join or an aggregate may compute for seconds before its first row, and the
 /// connection must hear a cancel request meanwhile. Dropping the rows stops the task at its next pause.
-fn apart(mut rows: RowStream, workers: &Handle) -> RowStream {
+pub fn apart(mut rows: RowStream, workers: &Handle) -> RowStream {
     let (sender, receiver) = tokio::sync::mpsc::channel(BATCHES_AHEAD);
     let task = workers.spawn(async move {
         while let Some(batch) = poll_fn(|context| aside(|| rows.poll_next_unpin(context))).await {
@@ -251,7 +259,7 @@ impl PlanStream {
         self.plan.as_ref().is_some_and(|plan| plan.long)
     }
 
-    /// Whether such a plan reads few rows all the same.
+    /// Whether such a plan is done soon all the same.
     pub fn is_light(&self) -> bool {
         self.light
     }

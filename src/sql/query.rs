@@ -42,7 +42,7 @@ use crate::sql::OutputColumn;
 use crate::sql::context::Names;
 use crate::sql::known::Known;
 use crate::sql::missing_entries;
-use crate::sql::plan_cache::{PlanPool, here_at_first};
+use crate::sql::plan_cache::{PlanPool, apart, here_at_first};
 use crate::sql::rewrite;
 use crate::sql::routines;
 use crate::sql::system_columns;
@@ -400,7 +400,8 @@ impl Query {
         let (long, light) = (stream.may_be_long(), stream.is_light());
         let rows = stream.map(move |batch| check(batch, &cancel)).boxed();
         Ok(match workers {
-            Some(workers) if long => here_at_first(rows, light, workers),
+            Some(workers) if long && light => here_at_first(rows, workers),
+            Some(workers) if long => apart(rows, workers),
             _ => rows,
         })
     }

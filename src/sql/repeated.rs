@@ -52,7 +52,8 @@ impl Session {
             return None;
         }
         self.repeated_with_parameters(sql).or_else(|| {
-            let prepared = self.kept(sql, &[]).filter(|prepared| prepared.param_types.is_empty())?;
+            let prepared =
+                self.kept(&self.key(sql, &[])).filter(|prepared| prepared.param_types.is_empty())?;
             Some(Again { prepared, params: Vec::new(), said: None })
         })
     }
@@ -60,10 +61,7 @@ impl Session {
     fn repeated_with_parameters(&mut self, sql: &str) -> Option<Again> {
         let guarded = self.shared.engine.repeated.guarded(&self.shared.current_catalog());
         let lifted = Lifted::of(sql, &|column| guarded.has(column))?;
-        let prepared = match self.kept(&lifted.text, &[]) {
-            Some(prepared) => prepared,
-            None => self.keep_lifted(&lifted)?,
-        };
+        let prepared = self.keep_lifted(&lifted)?;
         let look = self.look();
         let value = |(ty, literal): (&Type, &Literal)| {
             if !literal.can_be(ty) {
@@ -78,7 +76,7 @@ impl Session {
     /// [`Session::prepare`] for the protocol's Parse without a name, which may have come before.
     pub fn prepare_unnamed(&mut self, sql: &str, declared: Declared<'_>) -> Result<Arc<Prepared>> {
         let is_plain = declared.domains.is_empty() && self.reads_plainly();
-        if let Some(kept) = is_plain.then(|| self.kept(sql, declared.types)).flatten() {
+        if let Some(kept) = is_plain.then(|| self.kept(&self.key(sql, declared.types))).flatten() {
             let statement = kept.statement.as_ref();
             let checked = self.check_not_failed(statement.map(|statement| &statement.ast));
             let outcome = checked.and_then(|()| self.cancel.begin()).map(|()| Arc::clone(&kept));
@@ -91,13 +89,12 @@ impl Session {
         Ok(prepared)
     }
 
-    /// The plan of a statement that was kept under this text, if it fits.
-    fn kept(&self, text: &str, declared: &[Option<Type>]) -> Option<Arc<Prepared>> {
-        if text.len() > TEXT_MAX {
+    /// The plan of a statement that was kept, if it fits.
+    fn kept(&self, key: &Key) -> Option<Arc<Prepared>> {
+        if key.text.len() > TEXT_MAX {
             return None;
         }
-        let key = self.key(text, declared);
-        let kept = self.shared.engine.repeated.get(&key, &self.shared.current_catalog())?;
+        let kept = self.shared.engine.repeated.get(key, &self.shared.current_catalog())?;
         self.fits(&kept).then_some(kept)
     }
 
@@ -108,7 +105,8 @@ impl Session {
         };
         let temporary = self.shared.temporary_schema();
         let temporary = self.shared.current_catalog().schema(&temporary).map(|_| temporary);
-        Key { text: text.into(), declared: declared.to_vec(), search_path, temporary, look }
+        let (declared, roles) = (declared.to_vec(), Vec::new());
+        Key { text: text.into(), declared, roles, search_path, temporary, look }
     }
 
     /// Keeps a plan that was made for a text, when the text came before.
@@ -117,7 +115,7 @@ impl Session {
             return;
         }
         let key = self.key(text, declared);
-        if !self.shared.engine.repeated.is_due(&key) {
+        if !self.is_due(&key) {
             return;
         }
         match self.tells_time(text) {
@@ -134,13 +132,21 @@ impl Session {
         }
     }
 
-    /// Plans a text whose literals are parameters, when it came before.
+    fn is_due(&self, key: &Key) -> bool {
+        self.shared.engine.repeated.is_due(key, &self.shared.current_catalog())
+    }
+
+    /// The plan of a text whose literals are parameters, made now when it came before.
     fn keep_lifted(&mut self, lifted: &Lifted) -> Option<Arc<Prepared>> {
         if lifted.text.len() > TEXT_MAX {
             return None;
         }
-        let key = self.key(&lifted.text, &[]);
-        if !self.shared.engine.repeated.is_due(&key) {
+        let roles = lifted.literals.iter().map(|literal| literal.role).collect();
+        let key = Key { roles, ..self.key(&lifted.text, &[]) };
+        if let Some(kept) = self.kept(&key) {
+            return Some(kept);
+        }
+        if !self.is_due(&key) {
             return None;
         }
         let planned = self.plan_lifted(lifted);

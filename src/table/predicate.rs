@@ -30,7 +30,7 @@ use crate::distance::Metric;
 use crate::error::{Error, SqlState};
 use crate::functions::citext::KEY;
 use crate::functions::ranges;
-use crate::index::bitmap::Predicate;
+use crate::index::bitmap::{ColumnIndex, Predicate};
 use crate::index::inverted::{Found, Question};
 use crate::log::StorageId;
 use crate::storage::Rows;
@@ -682,6 +682,10 @@ impl Test {
 impl Test {
     /// What an index of the column finds that is there for equality alone.
     fn equals(&self, snapshot: &Snapshot, column: &catalog::Column) -> crate::error::Result<Option<Found>> {
+        // Others have constants of another form beside them.
+        if ColumnIndex::for_type(&column.ty).is_some() {
+            return Ok(None);
+        }
         let mut values = Vec::new();
         match self {
             Test::Eq(constant) => values.extend(equal::of_value(&evaluate(constant)?, &column.ty)?),

@@ -34,7 +34,7 @@ use crate::catalog;
 use crate::table::Snapshot;
 use crate::table::bindings::{Bindings, Execution};
 use crate::table::explained::Explained;
-use crate::table::hints::{Hints, Keys};
+use crate::table::hints::{First, Hints, Keys};
 use crate::table::predicate::{Answer, Filter};
 use crate::table::provider::TableSourceProvider;
 use crate::table::reader::{Access, Reader};
@@ -287,8 +287,26 @@ impl ScanExec {
     pub fn is_heavy(&self, execution: &Execution) -> bool {
         let Ok(snapshot) = execution.look(self.provider.definition().oid) else { return false };
         snapshot.live().len() > HEAVY_ROWS
+            && !self.is_of_indexes(snapshot.live().len())
             && self.limit.is_none_or(|limit| limit as u64 > HEAVY_ROWS || !self.filter.is_empty())
             && !self.filter.is_by_key(self.provider.catalog(), self.provider.definition())
+    }
+}
+
+/// Keys of an index that are looked through in a millisecond, or two.
+const HEAVY_KEYS: u64 = 1_000_000;
+
+impl ScanExec {
+    /// Whether indexes answer it: they count, or say which few rows come first.
+    fn is_of_indexes(&self, live: u64) -> bool {
+        let is_answered = self.filter.is_empty() || self.filter.is_answerable();
+        let is_count = self.columns.is_empty() && self.hints.is_empty();
+        let rows = |first: &First| first.rows.count().ok().flatten();
+        let is_few = match self.hints.first.as_slice() {
+            [first] => rows(first).is_some_and(|rows| rows as u64 <= HEAVY_ROWS),
+            _ => false,
+        };
+        live <= HEAVY_KEYS && is_answered && (is_count || is_few)
     }
 }
 

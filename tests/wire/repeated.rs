@@ -50,7 +50,7 @@ fn a_query_that_comes_again_is_not_planned_again_and_answers_for_its_own_vector(
             "SELECT v::halfvec(2) <-> '[$,0.1]', v::vector(2) <-> '[$,0.1]' FROM t ORDER BY id LIMIT 3",
             "SELECT v <-> '[$,0]' > 3, count(*) FROM t GROUP BY v <-> '[$,0]' > 3 ORDER BY 1",
         ] {
-            // Of what is planned each time: a comment is enough.
+            // A comment is enough for its literals to stay.
             for x in ["10", "20.25", "-3", "1e1", "99"] {
                 let said = sql.replace('$', x);
                 let planned = ask(&client, &format!("{said} -- once")).await;
@@ -120,7 +120,7 @@ const QUERIES: [&str; 29] = [
 ];
 
 /// Literals of all types, in all places where they may be parameters, and what PostgreSQL would make of them: the same
-/// statement with a comment is planned each time.
+/// statement with a comment has its literals planned.
 #[test]
 fn literals_of_what_comes_again_mean_what_they_say() {
     House::new().run(async |house| {

@@ -488,6 +488,8 @@ impl Bench {
         let (table, settings) = (self.args.table.clone(), self.args.settings.clone());
         let index = format!("CREATE INDEX IF NOT EXISTS {table}_title ON {table} (title)");
         self.control().run(&index)?;
+        // What a run that was interrupted has left.
+        self.control().run(&format!("DELETE FROM {table} WHERE id >= {INSERT_ID_FIRST}"))?;
         let _ = self.control().run(&format!("ANALYZE {table}"));
         let mut said = Vec::new();
         for statement in statements::all(&table, &self.data, self.args.metric, INSERT_ID_FIRST) {

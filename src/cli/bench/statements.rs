@@ -83,7 +83,7 @@ impl<'a> Statement<'a> {
 /// All of them over the table of the load phase. Rows that are inserted have ids from `id_first`, one for each time.
 pub fn all<'a>(table: &str, data: &'a Data, metric: Metric, id_first: i64) -> Vec<Statement<'a>> {
     let rows = data.rows();
-    // Far from each other, and each of them once before one comes again: rows are not a multiple of this prime.
+    // Far from each other, and where rows are no multiple of this prime, each of them before one comes again.
     let row = move |time: usize| (time * 7919) % rows;
     let key = move |time: usize| Datum::Int8(row(time) as i64);
     let query = |time: usize| Datum::Vector(data.query(time % data.queries()));

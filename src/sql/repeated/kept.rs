@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 
 use crate::catalog::Catalog;
 use crate::memory::Budget;
+use crate::sql::repeated::lifted::Role;
 use crate::sql::session::Prepared;
 use crate::types::{Look, Type};
 
@@ -28,7 +29,9 @@ pub struct Repeated {
 struct Known {
     kept: HashMap<u64, Kept>,
     seen: Noted,
+    /// With these definitions.
     refused: Noted,
+    refused_with: Option<Arc<Catalog>>,
     /// What all that is kept was planned against.
     catalog: Option<Arc<Catalog>>,
     /// Uses so far.
@@ -49,6 +52,8 @@ pub struct Key {
     pub text: Arc<str>,
     /// Types that the client declared.
     pub declared: Vec<Option<Type>>,
+    /// What its literals are, where they are parameters.
+    pub roles: Vec<Role>,
     pub search_path: Arc<str>,
     /// The schema of the session's temporary tables, when it has one.
     pub temporary: Option<String>,
@@ -103,9 +108,13 @@ impl Repeated {
         Some(Arc::clone(&kept.prepared))
     }
 
-    /// Whether a statement came before and may be kept; it has come now.
-    pub fn is_due(&self, key: &Key) -> bool {
+    /// Whether a statement came before and may be kept, with these definitions; it has come now.
+    pub fn is_due(&self, key: &Key, catalog: &Arc<Catalog>) -> bool {
         let (hash, mut known) = (key.hash(), self.known.lock());
+        if !known.refused_with.as_ref().is_some_and(|with| Arc::ptr_eq(with, catalog)) {
+            known.refused_with = Some(Arc::clone(catalog));
+            known.refused = Noted::default();
+        }
         let is_due = known.seen.hashes.contains(&hash) && !known.refused.hashes.contains(&hash);
         known.seen.note(hash);
         is_due
@@ -119,13 +128,13 @@ impl Repeated {
     /// Keeps a plan that was made against this catalogue, the newest of the database. Those of others are of no use any
     /// more.
     pub fn keep(&self, key: Key, prepared: &Arc<Prepared>, catalog: &Arc<Catalog>) {
+        // Dropped when the lock is free again: plans are large.
+        let (mut outdated, mut _before) = (HashMap::new(), None);
         let mut known = self.known.lock();
         let known = &mut *known;
-        // Dropped when the lock is free: a plan is large.
-        let mut outdated = HashMap::new();
         if !known.catalog.as_ref().is_some_and(|of| Arc::ptr_eq(of, catalog)) {
             outdated = std::mem::take(&mut known.kept);
-            known.catalog = Some(Arc::clone(catalog));
+            _before = known.catalog.replace(Arc::clone(catalog));
         }
         if known.kept.len() >= self.kept_max {
             let oldest = known.kept.iter().min_by_key(|(_, kept)| kept.used).map(|(hash, _)| *hash);

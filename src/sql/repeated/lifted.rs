@@ -17,6 +17,8 @@ use crate::types::Type;
 
 /// Literals that become parameters at most: a page of psycopg2's `execute_values` with ten columns.
 const LITERALS_MAX: usize = 1_024;
+/// Literals among which the same one is looked for.
+const SHARED_MAX: usize = 32;
 /// Room for what most texts are without their vectors.
 const TEXT_BYTES: usize = 1 << 10;
 
@@ -33,15 +35,16 @@ pub struct Lifted<'a> {
 pub struct Literal<'a> {
     /// Without quotes.
     pub text: Cow<'a, str>,
-    role: Role,
+    pub role: Role,
     /// The column beside it; empty for an expression.
     beside: &'a str,
     /// The types it is cast to, as they are written.
     casts: &'a str,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
+/// What a literal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
     /// A string behind an operator of distances.
     Vector,
     /// A string that takes its type from what it is compared with or assigned to.
@@ -479,8 +482,10 @@ impl<'a> Reading<'a, '_> {
         if let Some((_, column)) = self.bounds.filter(|(and, _)| *and == before) {
             return Some(Some(column));
         }
-        if self.is_word(before, "LIMIT") || self.is_word(before, "OFFSET") {
-            return Some(Some(""));
+        let is_count = self.is_word(before, "LIMIT") || self.is_word(before, "OFFSET");
+        if is_count {
+            // Of the query itself: EXISTS makes a join of one in it, whose LIMIT must be known then.
+            return self.within.is_empty().then_some(Some(""));
         }
         let is_like = self.is_word(before, "LIKE") || self.is_word(before, "ILIKE");
         if !is_like && !self.is_comparison(before) {
@@ -568,7 +573,7 @@ impl<'a> Reading<'a, '_> {
     /// literal where there is one query, in which a name means one column.
     fn push(&mut self, literal: Literal<'a>) {
         let may_share = !literal.beside.is_empty() && (literal.role == Role::Vector || self.is_one_query);
-        let known = || self.lifted.literals.iter().position(|known| *known == literal);
+        let known = || self.lifted.literals.iter().take(SHARED_MAX).position(|known| *known == literal);
         let known = if may_share { known() } else { None };
         let place = known.unwrap_or_else(|| {
             self.lifted.literals.push(literal);
@@ -679,6 +684,7 @@ mod tests {
     fn what_is_of_a_type_of_its_own_stays() {
         for other in [
             "SELECT 5, 'x', f(1, 'y') FROM t ORDER BY 1 LIMIT 2 + 3 OFFSET -4",
+            "SELECT 1 FROM t WHERE EXISTS (SELECT 1 FROM u LIMIT 0)",
             "SELECT 1 WHERE 1 = 1 AND 'a' = 'b' AND interval '1 day' = '24 hours'",
             "SELECT 1 FROM t WHERE a = 5 + b OR a = 'x' || b OR a = '1' COLLATE \"C\" OR a - 5 IS NULL",
             "SELECT f(a => 5, b := 6), x @> '{1}', x LIKE 'y!%' ESCAPE '!', x ~ 'y', x = ANY ('{1}'), y IS DISTINCT FROM 5",
