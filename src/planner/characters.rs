@@ -74,22 +74,6 @@ pub fn with_blanks(expr: Expr, schema: &DFSchema) -> Expr {
     }
 }
 
-/// The items of an array that is written out without the blanks that [`with_blanks`] has given them: they are compared.
-pub fn strip_items(array: &mut Expr) {
-    let Expr::ScalarFunction(array) = array else { return };
-    if array.func.name() != "make_array" {
-        return;
-    }
-    for item in &mut array.args {
-        if let Expr::ScalarFunction(call) = item
-            && call.func.name() == PADDED
-            && !call.args.is_empty()
-        {
-            *item = call.args.swap_remove(0);
-        }
-    }
-}
-
 /// A char of any length without its blanks, which do not count when it is compared.
 pub fn without_blanks(expr: Expr, schema: &DFSchema) -> Expr {
     match text_type(&expr, schema) {

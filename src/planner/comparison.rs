@@ -84,8 +84,10 @@ fn common(types: &[DataType]) -> Option<Common> {
     {
         return Some(Common::Array);
     }
-    // Equal documents, intervals and numbers may look different, which Arrow sees in arrays of them.
-    let is_kept = |ty: &DataType| matches!(ty, DataType::LargeUtf8 | DataType::Interval(_));
+    // Equal documents, intervals and numbers may look different (zeros do), which Arrow sees in arrays of them.
+    let is_kept = |ty: &DataType| {
+        matches!(ty, DataType::LargeUtf8 | DataType::Interval(_) | DataType::Float32 | DataType::Float64)
+    };
     if types.iter().any(|ty| is_array_of(ty, &is_kept))
         && types.iter().all(|ty| is_array_of(ty, &is_kept) || ty.is_null())
     {

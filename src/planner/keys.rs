@@ -116,7 +116,12 @@ fn join_key(field: &Field) -> Option<Key> {
         DataType::List(item)
             if matches!(
                 item.data_type(),
-                DataType::Struct(_) | DataType::List(_) | DataType::LargeUtf8 | DataType::Interval(_)
+                DataType::Struct(_)
+                    | DataType::List(_)
+                    | DataType::LargeUtf8
+                    | DataType::Interval(_)
+                    | DataType::Float32
+                    | DataType::Float64
             ) =>
         {
             &[sort_keys::ARRAY]

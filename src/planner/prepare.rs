@@ -328,7 +328,6 @@ pub fn prepare_expr(
             {
                 let mut args = call.args;
                 if let Some(array) = args.first_mut() {
-                    characters::strip_items(array);
                     *array = dimensions::member_of(std::mem::take(array), schema);
                 }
                 if let [array, subject] = args.as_mut_slice()
@@ -343,7 +342,6 @@ pub fn prepare_expr(
             }
             Expr::ScalarFunction(mut call) if call.func.name() == "make_array" => {
                 let ty = common::unify(call.args.iter_mut().collect(), schema, common::ARRAY)?;
-                call.args = call.args.into_iter().map(|item| characters::with_blanks(item, schema)).collect();
                 let array = Expr::ScalarFunction(call);
                 Transformed::yes(match ty {
                     Some(ty @ Type::Citext) => characters::as_noted(array, &Type::Array(Box::new(ty))),

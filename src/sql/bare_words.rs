@@ -18,7 +18,7 @@ use crate::sql::words::is_word;
 const MEANT: &[&str] = &["TOP", "TRIM", "UNNEST", "JSON_TABLE"];
 
 /// What a relation's name stands behind, and no call of a function.
-const BEFORE_RELATION: &[&str] = &["TABLE", "INTO", "REFERENCES"];
+const BEFORE_RELATION: &[&str] = &["TABLE", "INTO", "REFERENCES", "COPY", "ANALYZE", "WITH"];
 
 /// What stands behind a list of columns, and begins none.
 const BEHIND_COLUMNS: &[&str] = &["WHERE", "UNION", "EXCEPT", "INTERSECT", "ORDER", "LIMIT", "OFFSET"];
@@ -37,8 +37,10 @@ pub fn take(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
                 continue;
             }
             let is_called = places.get(number + 1).is_some_and(|&next| tokens[next].token == Token::LParen);
-            let before =
-                number.checked_sub(1).map(|before| word(&tokens[places[before]])).unwrap_or_default();
+            // `public.json_table` stands behind what its schema stands behind.
+            let is_qualified = number > 1 && tokens[places[number - 1]].token == Token::Period;
+            let before = number.checked_sub(if is_qualified { 3 } else { 1 });
+            let before = before.map(|before| word(&tokens[places[before]])).unwrap_or_default();
             let is_name = match found.as_str() {
                 // PostgreSQL has no such word.
                 "TOP" => true,
@@ -53,6 +55,14 @@ pub fn take(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         }
     }
     without_columns(tokens)
+}
+
+/// Whether what stands behind a token is a name, whatever word it is: `s.select`, `a AS select`. Statements that make
+/// something of a query have AS in front of it.
+fn is_name_behind(before: &TokenWithSpan, tokens: &[TokenWithSpan]) -> bool {
+    let first = tokens.iter().find(|token| !matches!(token.token, Token::Whitespace(_)));
+    let makes = |first: &TokenWithSpan| ["CREATE", "PREPARE", "WITH"].contains(&word(first).as_str());
+    before.token == Token::Period || is_word(&before.token, "AS") && !first.is_some_and(makes)
 }
 
 /// A SELECT with nothing behind it.
@@ -70,7 +80,8 @@ fn without_columns(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             Some(next) => BEHIND_COLUMNS.iter().any(|expected| is_word(next, expected)),
         };
         behind = Some(token.clone());
-        if ends && is_word(token, "SELECT") {
+        let before = tokens[..at].iter().rev().find(|token| !matches!(token.token, Token::Whitespace(_)));
+        if ends && is_word(token, "SELECT") && !before.is_some_and(|before| is_name_behind(before, &tokens)) {
             let span = tokens[at].span;
             let made = tokenize(&Source::of(NO_COLUMNS)).unwrap_or_default().into_iter();
             let made = made.filter(|token| token.token != Token::EOF);

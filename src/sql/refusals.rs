@@ -167,11 +167,14 @@ pub fn of_rows(expr: &Expr) -> Result<()> {
     }
 }
 
-/// 42601 for a subquery that is a value and has several columns.
+/// 42601 for a subquery that is a value and has several columns, or none.
 pub fn of_value(expr: &Expr) -> Result<()> {
-    let Expr::Subquery(query) = expr else { return Ok(()) };
+    if let Expr::Subquery(query) = expr { is_one_column(query) } else { Ok(()) }
+}
+
+fn is_one_column(query: &ast::Query) -> Result<()> {
     match outputs(query) {
-        Some(columns) if columns.len() > 1 => {
+        Some(columns) if columns.len() != 1 => {
             Err(Error::new(SqlState::SYNTAX_ERROR, "subquery must return only one column"))
         }
         _ => Ok(()),
@@ -181,6 +184,10 @@ pub fn of_value(expr: &Expr) -> Result<()> {
 /// Refuses a call.
 pub fn of_call(function: &Function) -> Result<()> {
     let name = plain_name(function).unwrap_or_default();
+    // ARRAY (SELECT ...)
+    if let FunctionArguments::Subquery(query) = &function.args {
+        is_one_column(query)?;
+    }
     if let FunctionArguments::List(list) = &function.args
         && list.args.is_empty()
     {
