@@ -133,10 +133,12 @@ impl Metadata {
         new
     }
 
-    /// The columns that have an index, by their numbers.
+    /// The columns that have an index, by their numbers, but for those of which a part could not be read when it was to be
+    /// changed: what is saved lacks them, so that the next start makes them from the rows.
     pub fn columns(&self) -> Vec<(u16, &ColumnIndex)> {
         let indexed = self.columns.iter();
-        indexed.filter_map(|entry| Some((entry.number, entry.index.as_deref()?))).collect()
+        let indexed = indexed.filter_map(|entry| Some((entry.number, entry.index.as_deref()?)));
+        indexed.filter(|(_, index)| index.is_whole()).collect()
     }
 
     /// Where the index of a column (by number) has its memory.
@@ -177,6 +179,16 @@ impl Metadata {
             }
             _ => false,
         }
+    }
+
+    #[cfg(test)]
+    pub fn lose(&mut self, column: u16) {
+        let index = self
+            .columns
+            .iter_mut()
+            .find(|entry| entry.number == column)
+            .and_then(|entry| entry.index.as_mut());
+        Arc::make_mut(index.unwrap()).lose();
     }
 
     /// Puts these in the place of the empty indexes of their columns; false when one of those is not among them, or is of

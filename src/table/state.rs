@@ -293,6 +293,11 @@ impl Table {
         Ok(())
     }
 
+    #[cfg(test)]
+    pub fn lose_metadata(&self, column: u16) {
+        self.change(true, |state| state.metadata.lose(column));
+    }
+
     /// Keeps metadata indexes within their share of memory, as far as those of this table can. Readers go on meanwhile.
     pub fn settle_metadata(&self) {
         self.change(true, |state| state.metadata.settle());

@@ -63,6 +63,29 @@ fn named(database: &Arc<Database>, table: Oid, name: &str) -> u64 {
     state.metadata.count(2, &Predicate::Eq(Value::Text(name.into()))).unwrap()
 }
 
+/// What could not be read is not saved as what answers nothing: the next start has it from the rows.
+#[test]
+fn an_index_that_was_given_up_comes_back_from_the_rows() {
+    let (fs, database, t) = sample();
+    right(&database, t);
+    database.core().version.load().tables[&t].lose_metadata(2);
+    let answer = |database: &Arc<Database>| {
+        let state = database.core().version.load().tables[&t].state();
+        state.metadata.count(2, &Predicate::IsNull)
+    };
+    assert_eq!(answer(&database), None);
+    database.checkpoint().unwrap();
+    update(&database, t, 9..10, "moved", false);
+    database.checkpoint().unwrap();
+    let fs = killed(&fs, database);
+    let database = open(&fs);
+    assert_eq!(answer(&database), Some(0));
+    right(&database, t);
+    database.checkpoint().unwrap();
+    let fs = killed(&fs, database);
+    right(&open(&fs), t);
+}
+
 fn right(database: &Arc<Database>, table: Oid) {
     assert_eq!(all(database, table).len(), 102);
     let counts = ["first", "second", "moved", "third", "in the log"].map(|name| named(database, table, name));

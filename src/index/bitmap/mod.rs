@@ -22,7 +22,8 @@
 //! All parts are shared and copied on write, so a clone costs some hundred reference counts: readers hold one
 //! while a single writer changes his. What an index cannot answer (ranges of text with more distinct values than the
 //! dictionary takes, values of another type, a page of a file that cannot be read) is `None`, and the caller looks at the
-//! rows. A writer who needs such a page gives the index up.
+//! rows. A writer who needs such a page gives the index up, and it is not saved: the next
+//! start makes it from the rows.
 //!
 //! Beyond the share of memory ([`Share`]) chunks go to files as the writer leaves them, and where bitmaps by value take more
 //! than half of it they are done without, those of the column that has the most first: equality is then a scan like a range,
@@ -92,8 +93,10 @@ enum Values {
     Sixteen(Fixed<u128>),
     Spans(Spans),
     Text(Text),
-    /// A value came that is not of the column's type, or one from before could not be read: nothing is answered any more.
+    /// A value came that is not of the column's type: nothing is answered any more.
     Unusable,
+    /// What it has in a file could not be read, so that it misses a change: the same, until it is made from the rows.
+    Lost,
 }
 
 /// Runs the same expression on whichever width there is.
@@ -106,7 +109,7 @@ macro_rules! on_fixed {
             Values::Sixteen($fixed) => $run,
             Values::Spans($text) => $run_text,
             Values::Text($text) => $run_text,
-            Values::Unusable => $unusable,
+            Values::Unusable | Values::Lost => $unusable,
         }
     };
 }
@@ -139,6 +142,17 @@ impl ColumnIndex {
         self.family.number()
     }
 
+    /// Whether it is what the rows say, and not one that was given up because a file could not be read.
+    pub fn is_whole(&self) -> bool {
+        !matches!(self.values, Values::Lost)
+    }
+
+    /// As after a part that could not be read.
+    #[cfg(test)]
+    pub fn lose(&mut self) {
+        self.values = Values::Lost;
+    }
+
     fn save(&self, out: &mut Writer) -> Result<()> {
         let usable = !matches!(self.values, Values::Unusable);
         out.put(&[self.family.number(), u8::from(usable)])?;
@@ -150,7 +164,7 @@ impl ColumnIndex {
         let family = Family::numbered(number);
         let family = family.ok_or_else(|| from.corrupt("a family of types", number))?;
         let values = match (usable, ColumnIndex::for_family(family, share).values) {
-            (0, _) | (_, Values::Unusable) => Values::Unusable,
+            (0, _) | (_, Values::Unusable | Values::Lost) => Values::Unusable,
             (_, Values::Two(_)) => Values::Two(Fixed::open(from, share)?),
             (_, Values::Four(_)) => Values::Four(Fixed::open(from, share)?),
             (_, Values::Eight(_)) => Values::Eight(Fixed::open(from, share)?),
@@ -204,7 +218,7 @@ impl ColumnIndex {
     /// What it cannot say it does not contradict.
     pub fn agrees(&self, slot: u32, value: &Value) -> bool {
         let agrees = match &self.values {
-            Values::Unusable => Ok(true),
+            Values::Unusable | Values::Lost => Ok(true),
             Values::Text(text) => match value {
                 Value::Null => text.holds(slot, None),
                 value => match self.family.kept_text(value) {
@@ -294,7 +308,7 @@ impl ColumnIndex {
                 Values::Eight(fixed) => fixed.first(among, order.descending, left).ok()?,
                 Values::Sixteen(fixed) => fixed.first(among, order.descending, left).ok()?,
                 Values::Text(text) => text.first(among, order.descending, left).ok()??,
-                Values::Spans(_) | Values::Unusable => return None,
+                Values::Spans(_) | Values::Unusable | Values::Lost => return None,
             };
         }
         if order.nulls == Nulls::Last && (first.len() as usize) < rows {
@@ -344,7 +358,7 @@ impl ColumnIndex {
     /// What cannot be read is in bitmaps that nobody could take it out of, or not where it should be. The log was told.
     fn give_up_after(&mut self, outcome: Result<()>) {
         if outcome.is_err() {
-            self.values = Values::Unusable;
+            self.values = Values::Lost;
         }
     }
 }

@@ -33,7 +33,7 @@ impl ColumnValues {
                     texts[usize::from(*code)] = Value::Text(text.to_string());
                 }
             }
-            Values::Text(_) | Values::Spans(_) | Values::Unusable => return None,
+            Values::Text(_) | Values::Spans(_) | Values::Unusable | Values::Lost => return None,
             _ if matches!(ty, Type::Numeric(modifier) if !has_one_scale(*modifier)) => return None,
             _ => {
                 index.family.value(0)?;
@@ -53,7 +53,9 @@ impl ColumnValues {
                 Cell::Value(code) => Cow::Borrowed(&self.texts[usize::from(code)]),
                 Cell::Null | Cell::Absent => Cow::Owned(Value::Null),
             },
-            Values::Text(Text::Hashed(_)) | Values::Spans(_) | Values::Unusable => Cow::Owned(Value::Null),
+            Values::Text(Text::Hashed(_)) | Values::Spans(_) | Values::Unusable | Values::Lost => {
+                Cow::Owned(Value::Null)
+            }
         })
     }
 
