@@ -23,7 +23,7 @@ use crate::catalog::{self, IndexMethod, Oid};
 use crate::distance::Element;
 use crate::error::Result;
 use crate::fs::Fs;
-use crate::index::bitmap::Share;
+use crate::index::bitmap::{Excess, Share};
 use crate::index::finder::{Finder, Params};
 use crate::index::recall::Measured;
 use crate::index::room::Room;
@@ -298,9 +298,12 @@ impl Table {
         self.change(true, |state| state.metadata.lose(column));
     }
 
-    /// Keeps metadata indexes within their share of memory, as far as those of this table can. Readers go on meanwhile.
-    pub fn settle_metadata(&self) {
-        self.change(true, |state| state.metadata.settle());
+    /// Moves as much of metadata indexes as is too much in memory, as far as those of this table can, and counts it down.
+    /// Readers go on meanwhile.
+    pub fn settle_metadata(&self, excess: &mut Excess) {
+        if self.state().metadata.is_movable() {
+            self.change(true, |state| state.metadata.settle(excess));
+        }
     }
 
     /// Writes many rows to the tree, and meanwhile takes them into the metadata indexes: each is a third of what is left

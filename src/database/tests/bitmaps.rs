@@ -75,7 +75,7 @@ fn an_index_that_was_given_up_comes_back_from_the_rows() {
     };
     assert_eq!(answer(&database), None);
     database.checkpoint().unwrap();
-    update(&database, t, 9..10, "moved", false);
+    update(&database, t, 0..9, "second", false);
     database.checkpoint().unwrap();
     let fs = killed(&fs, database);
     let database = open(&fs);

@@ -216,6 +216,8 @@ fn metadata_indexes_keep_their_share_and_lie_in_files_beyond() {
         for turn in 0..60 {
             update(&database, turn);
             kept(&database);
+            let held = database.memory().metadata;
+            assert!(held > HELD_MAX / 2, "a pass moves what is too much, not all there is: {held}");
         }
         let plain = open_small(&plain_fs, plain_dir, u64::MAX);
         let plain_t = match plain.core().version.load().catalog.tables().next() {

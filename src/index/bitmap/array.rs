@@ -95,17 +95,24 @@ impl<K: Key> Array<K> {
         Ok(array)
     }
 
-    /// Moves a chunk to a file, each in its turn; false when none is in memory any more, or there can be no file.
-    pub fn spill_next(&mut self) -> bool {
+    /// Moves a chunk to a file, each in its turn, and says how many bytes that are; 0 when none is in memory any more, or
+    /// there can be no file.
+    pub fn spill_next(&mut self) -> u64 {
         let count = self.chunks.len();
         for place in (self.hand..count).chain(0..self.hand.min(count)) {
             if self.chunks[place].is_held() {
                 self.hand = place + 1;
-                let spilled = self.chunks[place].spilled(&self.share);
-                return spilled.map(|spilled| self.chunks[place] = Arc::new(spilled)).is_some();
+                let Some(spilled) = self.chunks[place].spilled(&self.share) else { return 0 };
+                let before = std::mem::replace(&mut self.chunks[place], Arc::new(spilled));
+                return (before.bytes() - self.chunks[place].bytes()) as u64;
             }
         }
-        false
+        0
+    }
+
+    /// Whether a chunk is in memory that may be in a file.
+    pub fn has_held(&self) -> bool {
+        self.share.has_files() && self.chunks.iter().any(|chunk| chunk.is_held())
     }
 
     pub fn get(&self, slot: u32) -> Result<Cell<K>> {

@@ -134,14 +134,22 @@ impl<K: Key> Fixed<K> {
     }
 
     /// Moves a chunk to a file ([`Array::spill_next`]).
-    pub fn spill_next(&mut self) -> bool {
+    pub fn spill_next(&mut self) -> u64 {
         self.array.spill_next()
+    }
+
+    /// Whether there is something in memory that need not be.
+    pub fn is_movable(&self) -> bool {
+        self.array.has_held() || self.array.share().has_files() && self.bitmap_bytes() > 0
     }
 
     /// Does without bitmaps, and has filters in their place.
     pub fn drop_bitmaps(&mut self) -> Result<()> {
         match self.postings.take() {
-            Some(_) => self.array.make_filters(),
+            Some(postings) => {
+                postings.discharge();
+                self.array.make_filters()
+            }
             None => Ok(()),
         }
     }
@@ -157,7 +165,7 @@ impl<K: Key> Fixed<K> {
         if self.array.share().is_over() && self.array.share().has_too_many_bitmaps() {
             self.drop_bitmaps()?;
         }
-        while self.array.share().is_over() && self.spill_next() {}
+        while self.array.share().is_over() && self.spill_next() > 0 {}
         Ok(())
     }
 

@@ -56,7 +56,7 @@ pub use keys::key_of_element;
 use keys::{Family, Key};
 pub use predicate::Predicate;
 use predicate::Ranges;
-pub use share::Share;
+pub use share::{Excess, Share};
 use spans::Spans;
 use text::Text;
 pub use values::ColumnValues;
@@ -191,6 +191,7 @@ impl ColumnIndex {
             return Ok(true);
         }
         match &mut self.values {
+            Values::Unusable | Values::Lost => {}
             Values::Text(text) => {
                 let Some(value) = self.family.kept_text(value) else { return Ok(false) };
                 text.set(slot, &value)?;
@@ -332,9 +333,15 @@ impl ColumnIndex {
         on_fixed!(&self.values, fixed => fixed.charge(), text => text.charge(), ());
     }
 
-    /// Moves a part to a file, each in its turn; false when there is none in memory any more, or there can be no file.
-    pub fn spill_next(&mut self) -> bool {
-        on_fixed!(&mut self.values, fixed => fixed.spill_next(), text => text.spill_next(), false)
+    /// Moves a part to a file, each in its turn, and says how many bytes that are; 0 when there is none in memory any more, or
+    /// there can be no file.
+    pub fn spill_next(&mut self) -> u64 {
+        on_fixed!(&mut self.values, fixed => fixed.spill_next(), text => text.spill_next(), 0)
+    }
+
+    /// Whether there is something in memory that need not be: never of an index that stays in memory.
+    pub fn is_movable(&self) -> bool {
+        on_fixed!(&self.values, fixed => fixed.is_movable(), text => text.is_movable(), false)
     }
 
     /// Bytes of bitmaps by value.

@@ -158,6 +158,11 @@ impl<K: Key> Postings<K> {
         self.charge.set(self.bytes);
     }
 
+    /// They are done without: those that readers of before still have do not count, or nobody would see what this freed.
+    pub fn discharge(&self) {
+        self.charge.set(0);
+    }
+
     /// Of memory, about.
     pub fn bytes(&self) -> u64 {
         self.bytes

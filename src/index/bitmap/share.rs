@@ -12,7 +12,8 @@
 //! reads it any more. Its pages are the page cache's, which the kernel takes when it wants memory; a page that cannot be
 //! read is an error to who asks for it, and the index then cannot say ([`Bytes::check`]). What is copied from there, to be
 //! changed or saved, is held against a checksum ([`Bytes::verify`]): a disk that has lost what was written to it does not
-//! damage more than the answers of a scan, which looks at pages as they are.
+//! damage more than the answers of a scan, which looks at pages as they are. Codes of texts are scanned, too, when hashes
+//! take their place or free ones are looked for: only those of no text are found there.
 //!
 //! Free places are taken before new ones, in the oldest file first, so that the files of a size are never more than the
 //! most that was spilled of it needed, and the younger ones empty; an empty one goes. The space of a free place is given back
@@ -38,8 +39,17 @@ const PAGE_BYTES: usize = 4096;
 const FILE_SHARE: u64 = 4;
 const FILE_BYTES_MIN: u64 = 1 << 20;
 const FILE_BYTES_MAX: u64 = 64 << 20;
-/// A pass frees so much at once, or an eighth of the share if that is less: it takes some 2 ms.
+/// A pass frees so much more than is too much, or an eighth of the share if that is less.
 const PASS_BYTES_MAX: u64 = 4 << 20;
+
+/// Bytes that a pass has to free, counted down by what it has moved: who reads the state from before the pass holds that
+/// for longer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Excess {
+    pub held: u64,
+    /// Of bitmaps by value.
+    pub bitmaps: u64,
+}
 
 /// Memory for metadata indexes, shared by all of a database.
 pub struct Share {
@@ -155,9 +165,24 @@ impl Share {
         self.held() > self.held_max
     }
 
-    /// Whether a pass has to go on, that began because [`Share::is_over`].
-    pub fn is_above_rest(&self) -> bool {
-        self.held() > self.held_max - (self.held_max / 8).min(PASS_BYTES_MAX)
+    /// What a pass has to free, when more is in memory than should be: as much as is too much, and a bit more, so that not
+    /// each commit needs another.
+    pub fn excess(&self) -> Excess {
+        if !self.is_over() {
+            return Excess::default();
+        }
+        let bitmaps = self.bitmaps.load(Ordering::Relaxed).saturating_sub(self.held_max / 2);
+        Excess { held: self.held() - (self.held_max - self.pass_bytes()).min(self.held()), bitmaps }
+    }
+
+    /// By how much a pass frees more than is too much.
+    pub fn pass_bytes(&self) -> u64 {
+        (self.held_max / 8).min(PASS_BYTES_MAX)
+    }
+
+    /// Whether what is beyond goes to files.
+    pub fn has_files(&self) -> bool {
+        self.disk.is_some()
     }
 
     /// Whether bitmaps take so much of the memory that chunks which are written would come and go.
@@ -489,15 +514,15 @@ mod tests {
         let share = Share::new(Arc::new(MemoryFs::new()), "/spill".into(), 1000);
         let first = bytes(&share, 900, 0);
         let copy = first.clone();
-        assert_eq!((share.held(), share.is_over(), share.is_above_rest()), (1800, true, true));
+        assert_eq!((share.held(), share.excess()), (1800, Excess { held: 925, bitmaps: 0 }));
         drop(first);
-        assert_eq!((share.held(), share.is_over(), share.is_above_rest()), (900, false, true));
+        assert_eq!((share.held(), share.excess()), (900, Excess::default()));
         drop(copy);
         let kept = share.kept();
         let charge = Charge::new(&share);
         charge.set(600);
         let here = bytes(&kept, 500, 0);
-        assert!(share.is_over() && !kept.is_over() && share.has_too_many_bitmaps());
+        assert!(share.is_over() && !kept.is_over() && share.excess().bitmaps == 100);
         assert!(here.spilled(&kept).is_none(), "what is kept has no files");
         charge.set(100);
         assert_eq!((share.held(), share.has_too_many_bitmaps()), (600, false));

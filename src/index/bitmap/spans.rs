@@ -148,8 +148,12 @@ impl Spans {
         self.upper.charge();
     }
 
-    pub fn spill_next(&mut self) -> bool {
-        self.lower.spill_next() | self.upper.spill_next()
+    pub fn spill_next(&mut self) -> u64 {
+        self.lower.spill_next() + self.upper.spill_next()
+    }
+
+    pub fn is_movable(&self) -> bool {
+        self.lower.is_movable() || self.upper.is_movable()
     }
 
     pub fn drop_bitmaps(&mut self) -> Result<()> {

@@ -24,7 +24,7 @@ use super::fixed::{Fixed, within};
 use super::postings::DISTINCT_MAX;
 use super::predicate::{Ranges, TextRange};
 use super::share::Share;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Codes, of which each has a bitmap.
 const CODES_MAX: usize = DISTINCT_MAX as usize;
@@ -159,6 +159,10 @@ impl Text {
             codes.for_each(None, |_, code| {
                 used.insert(u32::from(code));
             })?;
+            let known: RoaringBitmap = dictionary.codes.values().map(|code| u32::from(*code)).collect();
+            if let Some(code) = (&used - &known).min() {
+                return Err(unknown(code as u16));
+            }
         }
         let Dictionary { codes: texts, free, bytes } = Arc::make_mut(dictionary);
         texts.retain(|text, code| {
@@ -211,7 +215,14 @@ impl Text {
         }
         // Without bitmaps the codes are looked at twice: how many slots each has, then which.
         let mut counts = vec![0usize; CODES_MAX];
-        codes.for_each(among, |_, code| counts[usize::from(code)] += 1)?;
+        let mut foreign = None;
+        codes.for_each(among, |_, code| match counts.get_mut(usize::from(code)) {
+            Some(count) => *count += 1,
+            None => foreign = Some(code),
+        })?;
+        if let Some(code) = foreign {
+            return Err(unknown(code));
+        }
         let (mut wanted, mut found) = (vec![false; CODES_MAX], 0);
         while found < rows {
             let Some(&code) = next() else { break };
@@ -219,7 +230,9 @@ impl Text {
             found += counts[usize::from(code)];
         }
         let mut slots = Vec::new();
-        codes.for_each(among, |slot, code| slots.extend(wanted[usize::from(code)].then_some(slot)))?;
+        codes.for_each(among, |slot, code| {
+            slots.extend(wanted.get(usize::from(code)).and_then(|wanted| wanted.then_some(slot)))
+        })?;
         Ok(Some(slots.into_iter().collect()))
     }
 
@@ -235,8 +248,12 @@ impl Text {
         on_keys!(self, keys => keys.charge());
     }
 
-    pub fn spill_next(&mut self) -> bool {
+    pub fn spill_next(&mut self) -> u64 {
         on_keys!(self, keys => keys.spill_next())
+    }
+
+    pub fn is_movable(&self) -> bool {
+        on_keys!(self, keys => keys.is_movable())
     }
 
     pub fn drop_bitmaps(&mut self) -> Result<()> {
@@ -266,18 +283,21 @@ impl Text {
 }
 
 impl Hashed {
-    /// The hashes of the texts whose codes these are; an error (58030) when those cannot be read.
+    /// The hashes of the texts whose codes these are; an error when those cannot be read (58030), or are not of these texts
+    /// (XX001).
     fn of(codes: &Fixed<u16>, dictionary: &Dictionary) -> Result<Hashed> {
         let drawn = || u128::from(RandomState::new().build_hasher().finish());
         let mut hashed = Hashed { keys: drawn() << 64 | drawn(), hashes: Fixed::new(codes.share()) };
-        let mut by_code = vec![0; CODES_MAX];
+        let mut by_code = vec![None; CODES_MAX];
         for (text, code) in &dictionary.codes {
-            by_code[usize::from(*code)] = hashed.hash(text);
+            by_code[usize::from(*code)] = Some(hashed.hash(text));
         }
         let mut outcome = Ok(());
         codes.for_each(None, |slot, code| {
             if outcome.is_ok() {
-                outcome = hashed.follow(slot, |hashes| hashes.set(slot, by_code[usize::from(code)]));
+                let hash = by_code.get(usize::from(code)).copied().flatten();
+                let hash = hash.ok_or_else(|| unknown(code));
+                outcome = hash.and_then(|hash| hashed.follow(slot, |hashes| hashes.set(slot, hash)));
             }
         })?;
         outcome?;
@@ -312,6 +332,11 @@ impl Hashed {
         hashes.sort_unstable();
         Some(Ranges(hashes.into_iter().map(|hash| (hash, hash)).collect()))
     }
+}
+
+/// A code read from a file that is of no text: the page is another than was written.
+pub fn unknown(code: u16) -> Error {
+    Error::corrupt("metadata index", 0, "the code of a text", code)
 }
 
 /// The codes of the texts in the ranges.
@@ -396,4 +421,30 @@ fn codes_within(dictionary: &Dictionary, range: TextRange) -> Vec<u16> {
     };
     let from = dictionary.codes.range::<str, _>((low, Bound::Unbounded));
     from.take_while(|(text, _)| goes_on(text)).map(|(_, &code)| code).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Codes that are of no text, as a page has them that is another than was written.
+    #[test]
+    fn a_code_of_no_text_is_an_error() {
+        for foreign in [7, 60_000] {
+            let share = Share::unbounded();
+            let mut text = Text::new(&share);
+            (0..5).for_each(|slot| text.set(slot, &format!("t{slot}")).unwrap());
+            let Text::Coded { codes, dictionary } = &mut text else { panic!("few texts have codes") };
+            codes.set(3, foreign).unwrap();
+            codes.drop_bitmaps().unwrap();
+            let state = |error: Error| error.state();
+            let corrupted = crate::error::SqlState::DATA_CORRUPTED;
+            assert_eq!(Hashed::of(codes, dictionary).err().map(state), Some(corrupted));
+            Arc::make_mut(dictionary).bytes = TEXT_BYTES_MAX;
+            assert_eq!(text.sweep("another").err().map(state), Some(corrupted));
+            if usize::from(foreign) >= CODES_MAX {
+                assert_eq!(text.first(None, false, 3).err().map(state), Some(corrupted));
+            }
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::array::Cell;
 use super::fixed::Fixed;
 use super::keys::{Family, Key, has_one_scale};
-use super::text::Text;
+use super::text::{self, Text};
 use super::{ColumnIndex, Values};
 use crate::error::Result;
 use crate::types::{Type, Value};
@@ -42,7 +42,7 @@ impl ColumnValues {
         Some(ColumnValues { index: Arc::clone(index), texts })
     }
 
-    /// The value of a slot that the index has; an error (58030) when it cannot be read.
+    /// The value of a slot that the index has; an error when it cannot be read (58030), or is none of the column's (XX001).
     pub fn value(&self, slot: u32) -> Result<Cow<'_, Value>> {
         Ok(match &self.index.values {
             Values::Two(fixed) => Cow::Owned(self.fixed(fixed, slot)?),
@@ -50,7 +50,9 @@ impl ColumnValues {
             Values::Eight(fixed) => Cow::Owned(self.fixed(fixed, slot)?),
             Values::Sixteen(fixed) => Cow::Owned(self.fixed(fixed, slot)?),
             Values::Text(Text::Coded { codes, .. }) => match codes.get(slot)? {
-                Cell::Value(code) => Cow::Borrowed(&self.texts[usize::from(code)]),
+                Cell::Value(code) => {
+                    Cow::Borrowed(self.texts.get(usize::from(code)).ok_or_else(|| text::unknown(code))?)
+                }
                 Cell::Null | Cell::Absent => Cow::Owned(Value::Null),
             },
             Values::Text(Text::Hashed(_)) | Values::Spans(_) | Values::Unusable | Values::Lost => {
