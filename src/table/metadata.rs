@@ -527,46 +527,4 @@ mod tests {
         drop((metadata, reader));
         assert_eq!((share.held(), share.spilled()), (0, 0));
     }
-
-    /// A share that all but fits: a pass moves what is too much, also while a reader has the state from before. Of three
-    /// columns the one with the most bitmaps loses them, but for that of a partial index, which has more.
-    #[test]
-    fn a_pass_moves_what_is_too_much() {
-        const HELD_MAX: u64 = 300_000;
-        let share = Share::new(Arc::new(MemoryFs::new()), "/spill".into(), HELD_MAX);
-        let definition = catalog::Table {
-            columns: vec![Column::new(1, "a", Type::Int4), Column::new(2, "b", Type::Int4)],
-            hidden: vec![Column::new(3, "guard", Type::Bool)],
-            ..catalog::Table::default()
-        };
-        let layout = Layout::of(&definition);
-        let mut metadata = Metadata::new(&definition, &[], &share);
-        let mut reader = metadata.clone();
-        let mut passes = 0;
-        for start in (0..60_000u32).step_by(1_000) {
-            let mut cells = metadata.cells();
-            for slot in start..start + 1_000 {
-                let (a, b) = (slot as i32 * 7 % 1_000, slot as i32 % 30);
-                let row = [Value::Int4(a), Value::Int4(b), Value::Bool(slot % 3 == 0)];
-                let mut bytes = Vec::new();
-                layout.encode(&row, &mut bytes).unwrap();
-                cells.add(slot, &layout.read(&bytes).unwrap()).unwrap();
-            }
-            metadata.change(&cells, &RoaringBitmap::new());
-            if share.is_over() {
-                passes += 1;
-                let (before, chunk) = (share.held(), 40_000);
-                reader = metadata.clone();
-                metadata.settle(&mut share.excess());
-                drop(std::mem::replace(&mut reader, metadata.clone()));
-                assert!(share.held() <= HELD_MAX, "{before} {}", share.held());
-                assert!(share.held() + chunk > HELD_MAX - HELD_MAX / 8, "{before} {}", share.held());
-            }
-        }
-        assert!(passes > 2, "{passes}");
-        assert_eq!(metadata.distinct(1), None);
-        assert_eq!([2, 3].map(|column| metadata.distinct(column)), [Some(30), Some(2)]);
-        drop((metadata, reader));
-        assert_eq!((share.held(), share.spilled()), (0, 0));
-    }
 }
