@@ -20,7 +20,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use roaring::RoaringBitmap;
@@ -53,8 +53,6 @@ pub struct Bitmaps {
     /// The memory of all that are in memory.
     share: Arc<Share>,
     tables: Mutex<HashMap<StorageId, Kept>>,
-    /// What was in memory after a pass that left too much there.
-    fruitless: AtomicU64,
     /// The last checkpoint wrote files and failed: the next one writes none, for they may be what the disk had no room for.
     failed: AtomicBool,
 }
@@ -121,12 +119,7 @@ enum Choice {
 
 impl Bitmaps {
     pub fn new(share: Arc<Share>) -> Bitmaps {
-        Bitmaps {
-            share,
-            tables: Mutex::default(),
-            fruitless: AtomicU64::new(u64::MAX),
-            failed: AtomicBool::new(false),
-        }
+        Bitmaps { share, tables: Mutex::default(), failed: AtomicBool::new(false) }
     }
 
     pub fn share(&self) -> &Arc<Share> {
@@ -137,15 +130,6 @@ impl Bitmaps {
     /// from the table of the column that has the most, then chunks, of the tables as they come.
     pub fn settle<'t>(&self, tables: impl Iterator<Item = &'t Arc<Table>> + Clone) {
         let mut excess = self.share.excess();
-        if excess == Excess::default() {
-            self.fruitless.store(u64::MAX, Ordering::Relaxed);
-            return;
-        }
-        // Readers have it, the disk is full, or it is what always stays: until there is more, or some of it is gone.
-        let (held, fruitless) = (self.share.held(), self.fruitless.load(Ordering::Relaxed));
-        if (fruitless..=fruitless.saturating_add(self.share.pass_bytes())).contains(&held) {
-            return;
-        }
         if excess.bitmaps > 0 {
             let most = |table: &&Arc<Table>| table.state().metadata.most_bitmap_bytes();
             tables.clone().max_by_key(most).into_iter().for_each(|table| table.settle_metadata(&mut excess));
@@ -156,8 +140,6 @@ impl Bitmaps {
             }
             table.settle_metadata(&mut excess);
         }
-        let held = if self.share.is_over() { self.share.held() } else { u64::MAX };
-        self.fruitless.store(held, Ordering::Relaxed);
     }
 
     /// Opens what the last checkpoint saved of a table, and restores the table from it, or else from its rows. 55000 when
