@@ -291,11 +291,7 @@ impl<'a> Reading<'a, '_> {
             }
             match (token.kind, self.text(number)) {
                 (Kind::Sign, "(") => self.within.push(self.opened(number)),
-                (Kind::Sign, ")") => {
-                    if self.within.pop()? == Within::Row {
-                        self.row_end = Some(number);
-                    }
-                }
+                (Kind::Sign, ")") => self.close(number)?,
                 (Kind::Text | Kind::Number | Kind::Word, _) => {
                     let found = match token.kind {
                         Kind::Word => self.array(number),
@@ -350,6 +346,15 @@ impl<'a> Reading<'a, '_> {
             true => Within::Row,
             false => Within::Other,
         }
+    }
+
+    /// `None` for a parenthesis that closes nothing.
+    fn close(&mut self, number: usize) -> Option<()> {
+        let closed = self.within.pop()?;
+        if closed == Within::Row {
+            self.row_end = Some(number);
+        }
+        Some(())
     }
 
     /// The literal of a number and where it starts, with its sign, when it may be a parameter.
