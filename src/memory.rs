@@ -5,7 +5,7 @@
 //!           1/8  memtables          rows not flushed yet; beyond, writers wait, at twice as much for a flush
 //!           1/4  graphs             links and codes; beyond, they lie in files (index/room.rs)
 //!           1/4  queries            sorts, joins and aggregates; beyond, they spill, or end with 53200
-//!           1/8  metadata indexes   what is being written, bitmaps by value; beyond, it lies in files, and bitmaps go
+//!           1/8  metadata indexes   values by slot, bitmaps by value; beyond, values lie in files, and bitmaps go
 //!                                   (index/bitmap/share.rs)
 //!           1/8  everything else    transactions, sessions, plans, the program
 //! ```

@@ -17,6 +17,7 @@
 //! A file that is missing, damaged or of another checkpoint costs time and nothing else: the indexes are made from the
 //! rows, and the next checkpoint writes them anew. Inverted indexes are always made from the rows.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -127,16 +128,19 @@ impl Bitmaps {
     }
 
     /// Keeps metadata indexes within their share of memory after a commit: bitmaps by value go first where they are too much,
-    /// from the table of the column that has the most, then chunks, of the tables as they come.
-    pub fn settle<'t>(&self, tables: impl Iterator<Item = &'t Arc<Table>> + Clone) {
+    /// from the table of the column that has the most, then chunks, in the same order.
+    pub fn settle<'t>(&self, tables: impl Iterator<Item = &'t Arc<Table>>) {
         let mut excess = self.share.excess();
+        if excess == Excess::default() {
+            return;
+        }
+        let mut tables: Vec<&Arc<Table>> = tables.collect();
         if excess.bitmaps > 0 {
-            let most = |table: &&Arc<Table>| table.state().metadata.most_bitmap_bytes();
-            tables.clone().max_by_key(most).into_iter().for_each(|table| table.settle_metadata(&mut excess));
+            tables.sort_by_cached_key(|table| Reverse(table.state().metadata.most_bitmap_bytes()));
         }
         for table in tables {
             if excess == Excess::default() {
-                break;
+                return;
             }
             table.settle_metadata(&mut excess);
         }

@@ -18,7 +18,7 @@ pub struct Usage {
     pub graphs: u64,
     /// Links and codes in files that the kernel may write out.
     pub graphs_spilled: u64,
-    /// Metadata indexes, their bitmaps by value included.
+    /// Metadata indexes, their bitmaps by value included, but not the different texts of columns.
     pub metadata: u64,
     /// Metadata indexes in files of which the page cache has what it can.
     pub metadata_spilled: u64,

@@ -43,26 +43,28 @@ impl Equal {
     }
 
     pub fn question(&self, column: &Column) -> crate::error::Result<Question> {
-        let mut equals = Vec::new();
+        if !self.keyed {
+            return Ok(Question::Equals(of_values(&self.constants, &column.ty)?));
+        }
+        let mut keys = Vec::new();
         for constant in &self.constants {
             let constant = evaluate(constant)?;
-            if self.keyed {
-                let value = from_scalar(&constant, &type_of_data_type(&constant.data_type()))?;
-                equals.extend(keys_of(value));
-            } else {
-                equals.extend(of_value(&constant, &column.ty)?);
-            }
+            keys.extend(keys_of(from_scalar(&constant, &type_of_data_type(&constant.data_type()))?));
         }
-        Ok(Question::Equals(equals))
+        Ok(Question::Equals(keys))
     }
 }
 
-/// The bytes of what equals a constant of the column's type; `None` of NULL, which nothing equals.
-pub fn of_value(constant: &ScalarValue, ty: &Type) -> crate::error::Result<Option<Vec<u8>>> {
-    Ok(match from_scalar(constant, ty)? {
-        Value::Null => None,
-        value => Some(of_equals(&citext::folded(&value, ty))),
-    })
+/// The bytes of what equals constants of the column's type; none of NULL, which nothing equals.
+pub fn of_values(constants: &[Constant], ty: &Type) -> crate::error::Result<Vec<Vec<u8>>> {
+    let mut equals = Vec::new();
+    for constant in constants {
+        match from_scalar(&evaluate(constant)?, ty)? {
+            Value::Null => {}
+            value => equals.push(of_equals(&citext::folded(&value, ty))),
+        }
+    }
+    Ok(equals)
 }
 
 /// The same of the elements of an array of such constants.
@@ -149,27 +151,17 @@ fn unkeyed(expr: &Expr, provider: &TableSourceProvider) -> Option<usize> {
 
 /// Whether the elements of an array are the same values in rows and in expressions, so that their keys are.
 fn has_same_elements(ty: &Type) -> bool {
-    match ty {
-        Type::Array(item) => {
-            matches!(
-                **item,
-                Type::Bool
-                    | Type::Int2
-                    | Type::Int4
-                    | Type::Int8
-                    | Type::Float4
-                    | Type::Float8
-                    | Type::Numeric(_)
-                    | Type::Text
-                    | Type::Varchar(_)
-                    | Type::Date
-                    | Type::Timestamp(_)
-                    | Type::Timestamptz(_)
-                    | Type::Uuid
-                    | Type::Interval(_)
-                    | Type::Jsonb
-            ) || has_same_elements(item)
-        }
-        _ => false,
-    }
+    let Type::Array(item) = ty else { return false };
+    let is_same = matches!(
+        **item,
+        Type::Text
+            | Type::Varchar(_)
+            | Type::Date
+            | Type::Timestamp(_)
+            | Type::Timestamptz(_)
+            | Type::Uuid
+            | Type::Interval(_)
+            | Type::Jsonb
+    );
+    is_same || item.is_truth_or_number() || has_same_elements(item)
 }

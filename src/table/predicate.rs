@@ -60,6 +60,15 @@ struct Asking<'a> {
     used: &'a mut Vec<Used>,
 }
 
+impl Asking<'_> {
+    /// What an index of a column has found.
+    fn found(&mut self, column: usize, found: Option<Found>) -> Option<Answer> {
+        let Found { slots, exact } = found?;
+        self.used.push(Used::Index(column));
+        Some(Answer { slots: Arc::new(slots), exact })
+    }
+}
+
 /// The predicate of a scan or a search.
 pub struct Filter {
     /// Over a batch of `columns`.
@@ -483,10 +492,7 @@ impl Formula {
                 all.push(evaluate(constant)?);
                 Ok(())
             }
-            Formula::Equal(equal) => equal.constants.iter().try_for_each(|constant| {
-                all.push(evaluate(constant)?);
-                Ok(())
-            }),
+            Formula::Equal(equal) => evaluate_all(&equal.constants, all),
             Formula::Test { test, .. } => {
                 let constants = match test {
                     Test::Eq(constant)
@@ -499,10 +505,7 @@ impl Formula {
                     Test::Within(_, constants) => constants,
                     Test::IsNull | Test::IsNotNull => &[],
                 };
-                constants.iter().try_for_each(|constant| {
-                    all.push(evaluate(constant)?);
-                    Ok(())
-                })
+                evaluate_all(constants, all)
             }
         }
     }
@@ -565,20 +568,14 @@ impl Formula {
                     Some(slots) => Some(Found { slots, exact: true }),
                     None => test.equals(asking.snapshot, definition)?,
                 };
-                if found.is_some() {
-                    asking.used.push(Used::Index(*column));
-                }
-                Ok(found.map(|Found { slots, exact }| Answer { slots: Arc::new(slots), exact }))
+                Ok(asking.found(*column, found))
             }
             Formula::Equal(equal) => {
                 let Some(column) = asking.snapshot.definition().stored_column(equal.column) else {
                     return Ok(None);
                 };
                 let found = asking.snapshot.search(column.number, &equal.question(column)?);
-                if found.is_some() {
-                    asking.used.push(Used::Index(equal.column));
-                }
-                Ok(found.map(|Found { slots, exact }| Answer { slots: Arc::new(slots), exact }))
+                Ok(asking.found(equal.column, found))
             }
             Formula::Search { column, ask, constant } => {
                 let snapshot = asking.snapshot;
@@ -588,10 +585,7 @@ impl Formula {
                     None => Some(Found { slots: RoaringBitmap::new(), exact: true }),
                     Some(question) => snapshot.search(definition.number, &question),
                 };
-                if found.is_some() {
-                    asking.used.push(Used::Index(*column));
-                }
-                Ok(found.map(|Found { slots, exact }| Answer { slots: Arc::new(slots), exact }))
+                Ok(asking.found(*column, found))
             }
             Formula::Places(places) => {
                 asking.used.push(Used::Places);
@@ -686,17 +680,12 @@ impl Test {
         if ColumnIndex::for_type(&column.ty).is_some() {
             return Ok(None);
         }
-        let mut values = Vec::new();
-        match self {
-            Test::Eq(constant) => values.extend(equal::of_value(&evaluate(constant)?, &column.ty)?),
-            Test::In(constants) => {
-                for constant in constants {
-                    values.extend(equal::of_value(&evaluate(constant)?, &column.ty)?);
-                }
-            }
-            Test::Any(constant) => values = equal::of_elements(&evaluate(constant)?, &column.ty)?,
+        let values = match self {
+            Test::Eq(constant) => equal::of_values(std::slice::from_ref(constant), &column.ty)?,
+            Test::In(constants) => equal::of_values(constants, &column.ty)?,
+            Test::Any(constant) => equal::of_elements(&evaluate(constant)?, &column.ty)?,
             _ => return Ok(None),
-        }
+        };
         Ok(snapshot.search(column.number, &Question::Equals(values)))
     }
 }
@@ -839,6 +828,14 @@ fn constant_value(constant: &Constant, column: &catalog::Column) -> crate::error
         DataType::Binary if column.ty != Type::Bytea => numbers::of_key(&constant),
         _ => from_scalar(&constant, &column.ty),
     }
+}
+
+/// Appends the values of constants.
+fn evaluate_all(constants: &[Constant], all: &mut Vec<ScalarValue>) -> crate::error::Result<()> {
+    constants.iter().try_for_each(|constant| {
+        all.push(evaluate(constant)?);
+        Ok(())
+    })
 }
 
 /// The value of an expression without columns.

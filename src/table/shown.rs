@@ -11,7 +11,7 @@ use crate::functions::characters::type_noted;
 use crate::functions::{citext, sort_keys};
 use crate::table::numbers;
 use crate::types::arrow::{from_scalar, type_of};
-use crate::types::{Type, text};
+use crate::types::text;
 
 /// The text of an expression. What has no short form in SQL is shown as the planner shows it.
 pub fn shown(expr: &Expr) -> String {
@@ -108,14 +108,8 @@ fn literal(value: &ScalarValue, metadata: Option<&FieldMetadata>) -> String {
         return format!("NULL::{}", ty.bare());
     }
     let text = text::to_string(&cell);
-    match ty {
-        Type::Bool
-        | Type::Int2
-        | Type::Int4
-        | Type::Int8
-        | Type::Float4
-        | Type::Float8
-        | Type::Numeric(_) => text,
-        _ => format!("'{}'::{}", text.replace('\'', "''"), ty.bare()),
+    match ty.is_truth_or_number() {
+        true => text,
+        false => format!("'{}'::{}", text.replace('\'', "''"), ty.bare()),
     }
 }

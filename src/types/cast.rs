@@ -67,16 +67,7 @@ pub fn context(from: &Type, to: &Type) -> Option<Context> {
         (Type::Timestamp(_) | Type::Timestamptz(_), Type::Date | Type::Time(_)) => Some(Assignment),
         (Type::Timestamptz(_), Type::Timestamp(_)) | (Type::Interval(_), Type::Time(_)) => Some(Assignment),
         (Type::Json, Type::Jsonb) | (Type::Jsonb, Type::Json) => Some(Assignment),
-        (
-            Type::Jsonb,
-            Type::Bool
-            | Type::Int2
-            | Type::Int4
-            | Type::Int8
-            | Type::Float4
-            | Type::Float8
-            | Type::Numeric(_),
-        ) => Some(Explicit),
+        (Type::Jsonb, to) if to.is_truth_or_number() => Some(Explicit),
         (Type::Vector(_), Type::Array(item)) if **item == Type::Float4 => Some(Implicit),
         (Type::Vector(_), Type::Halfvec(_)) => Some(Implicit),
         (Type::Halfvec(_), Type::Vector(_)) => Some(Assignment),

@@ -357,6 +357,20 @@ impl Type {
         )
     }
 
+    /// A boolean or a number: what a document has without quotes.
+    pub fn is_truth_or_number(&self) -> bool {
+        matches!(
+            self,
+            Type::Bool
+                | Type::Int2
+                | Type::Int4
+                | Type::Int8
+                | Type::Float4
+                | Type::Float8
+                | Type::Numeric(_)
+        )
+    }
+
     /// The type with this OID, without modifier.
     pub fn from_oid(oid: u32) -> Option<Type> {
         let known = ENTRIES.iter().find_map(|(ty, entry)| match oid {

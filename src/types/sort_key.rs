@@ -76,6 +76,7 @@ enum Kind {
     Object,
 }
 
+/// The key of a document; an error for a text that is none.
 pub fn document(text: &str) -> Result<Vec<u8>> {
     let node = Node::parse(text)?;
     let mut out = Vec::new();

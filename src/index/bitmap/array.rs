@@ -110,9 +110,9 @@ impl<K: Key> Array<K> {
         0
     }
 
-    /// Whether a chunk is in memory that may be in a file.
+    /// Whether a chunk is in memory.
     pub fn has_held(&self) -> bool {
-        self.share.has_files() && self.chunks.iter().any(|chunk| chunk.is_held())
+        self.chunks.iter().any(|chunk| chunk.is_held())
     }
 
     pub fn get(&self, slot: u32) -> Result<Cell<K>> {
@@ -128,15 +128,15 @@ impl<K: Key> Array<K> {
                 return Ok(Cell::Absent);
             }
             // One empty chunk stands for all of a gap.
-            let empty = Arc::new(Chunk::new(&self.share));
-            self.chunks.resize(chunk + 1, empty);
+            let mut empty = Chunk::new(&self.share);
+            if self.filtered {
+                empty = empty.filtered(&self.share)?;
+            }
+            self.chunks.resize(chunk + 1, Arc::new(empty));
         }
         let before = self.chunks[chunk].get(place)?;
         if before != cell {
             let chunk = Arc::make_mut(&mut self.chunks[chunk]);
-            if self.filtered && !chunk.has_filters() {
-                *chunk = chunk.filtered(&self.share)?;
-            }
             chunk.hold(&self.share)?;
             chunk.set(place, cell, &self.share);
         }

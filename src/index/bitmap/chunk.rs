@@ -134,10 +134,6 @@ impl<K: Key> Chunk<K> {
         self.bytes.is_held()
     }
 
-    pub fn has_filters(&self) -> bool {
-        self.is_filtered
-    }
-
     /// Bytes of a key.
     #[cfg(test)]
     pub fn width(&self) -> usize {

@@ -140,7 +140,7 @@ impl<K: Key> Fixed<K> {
 
     /// Whether there is something in memory that need not be.
     pub fn is_movable(&self) -> bool {
-        self.array.has_held() || self.array.share().has_files() && self.bitmap_bytes() > 0
+        self.array.share().has_files() && (self.bitmap_bytes() > 0 || self.array.has_held())
     }
 
     /// Does without bitmaps, and has filters in their place.
@@ -162,7 +162,7 @@ impl<K: Key> Fixed<K> {
     /// Gives up bitmaps and moves chunks to files until no more is in memory than should be, as far as this column can.
     pub fn settle(&mut self) -> Result<()> {
         self.charge();
-        if self.array.share().is_over() && self.array.share().has_too_many_bitmaps() {
+        if self.array.share().excess().bitmaps > 0 {
             self.drop_bitmaps()?;
         }
         while self.array.share().is_over() && self.spill_next() > 0 {}

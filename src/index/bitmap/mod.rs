@@ -22,10 +22,9 @@
 //! All parts are shared and copied on write, so a clone costs some hundred reference counts: readers hold one
 //! while a single writer changes his. What an index cannot answer (ranges of text with more distinct values than the
 //! dictionary takes, values of another type, a page of a file that cannot be read) is `None`, and the caller looks at the
-//! rows. A writer who needs such a page gives the index up, and it is not saved: the next
-//! start makes it from the rows.
+//! rows. A writer who needs such a page gives the index up, and it is not saved: the next start makes it from the rows.
 //!
-//! Beyond the share of memory ([`Share`]) chunks go to files as the writer leaves them, and where bitmaps by value take more
+//! Beyond the share of memory ([`Share`]) chunks go to files, each in its turn, and where bitmaps by value take more
 //! than half of it they are done without, those of the column that has the most first: equality is then a scan like a range,
 //! of the blocks whose filters let the value through.
 //! Dictionaries of texts stay in memory, 1 MB a column at most.

@@ -143,7 +143,7 @@ impl<K: Key> Postings<K> {
                 return Err(from.corrupt("values that differ", "one of them twice"));
             }
             postings.charge();
-            is_too_much = share.is_over() && share.has_too_many_bitmaps();
+            is_too_much = share.excess().bitmaps > 0;
             if is_too_much {
                 shards.iter_mut().for_each(BTreeMap::clear);
             }

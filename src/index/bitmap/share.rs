@@ -34,8 +34,8 @@ use crate::fs::{File, Fs, Map, OpenMode};
 
 /// Places begin on pages, so that those of one are given back without those of another.
 const PAGE_BYTES: usize = 4096;
-/// Bytes of a file: a quarter of the share, which for data of ten times the budget is some 300 maps of the 65,530 that
-/// Linux lets a process have.
+/// Bytes of a file: a quarter of the share, 64 MB at most. Data of ten times the budget is some 300 maps, of a budget of
+/// 64 GB some 10,000, of the 65,530 that Linux lets a process have.
 const FILE_SHARE: u64 = 4;
 const FILE_BYTES_MIN: u64 = 1 << 20;
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -168,26 +168,19 @@ impl Share {
     /// What a pass has to free, when more is in memory than should be: as much as is too much, and a bit more, so that not
     /// each commit needs another.
     pub fn excess(&self) -> Excess {
-        if !self.is_over() {
+        let held = self.held();
+        if held <= self.held_max {
             return Excess::default();
         }
+        let wanted = self.held_max - (self.held_max / 8).min(PASS_BYTES_MAX);
+        // More would leave so little that chunks which are written come and go.
         let bitmaps = self.bitmaps.load(Ordering::Relaxed).saturating_sub(self.held_max / 2);
-        Excess { held: self.held() - (self.held_max - self.pass_bytes()).min(self.held()), bitmaps }
-    }
-
-    /// By how much a pass frees more than is too much.
-    pub fn pass_bytes(&self) -> u64 {
-        (self.held_max / 8).min(PASS_BYTES_MAX)
+        Excess { held: held - wanted, bitmaps }
     }
 
     /// Whether what is beyond goes to files.
     pub fn has_files(&self) -> bool {
         self.disk.is_some()
-    }
-
-    /// Whether bitmaps take so much of the memory that chunks which are written would come and go.
-    pub fn has_too_many_bitmaps(&self) -> bool {
-        self.bitmaps.load(Ordering::Relaxed) > self.held_max / 2
     }
 
     fn add(&self, bytes: u64) {
@@ -525,7 +518,7 @@ mod tests {
         assert!(share.is_over() && !kept.is_over() && share.excess().bitmaps == 100);
         assert!(here.spilled(&kept).is_none(), "what is kept has no files");
         charge.set(100);
-        assert_eq!((share.held(), share.has_too_many_bitmaps()), (600, false));
+        assert_eq!((share.held(), share.excess().bitmaps), (600, 0));
         drop((charge, here));
         assert_eq!((share.held(), kept.held()), (0, 0));
         assert!(!Share::unbounded().is_over());
