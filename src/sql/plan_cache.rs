@@ -54,6 +54,7 @@ struct FinishedPlan {
     uses: u32,
     uses_max: u32,
     again: Again,
+    narrow: bool,
 }
 
 /// A plan out of its pool.
@@ -92,13 +93,13 @@ impl PlanPool {
         let bound = finish::bind(logical.clone(), &bindings).map_err(from_datafusion)?;
         let plan = finish::physical(&bound, environment.state()).await.map_err(from_datafusion)?;
         PLANS_MADE.fetch_add(1, Ordering::Relaxed);
-        let again = finish::again(&plan);
+        let (again, narrow) = (finish::again(&plan), is_narrow(plan.as_ref()));
         // A loop in a plan has plans of its own, which it keeps.
         let has_loop = finish::contains(&plan, &|node| node.is::<LateralExec>());
         let uses_max =
             if finish::contains(&plan, &|node| node.is::<HashJoinExec>()) { JOINS_MAX } else { USES_MAX };
         let (keep, long) = (again != Again::Anew && !has_loop, again != Again::AsItIs || has_loop);
-        let plan = FinishedPlan { plan, bindings, uses: 0, uses_max, again };
+        let plan = FinishedPlan { plan, bindings, uses: 0, uses_max, again, narrow };
         Ok(CheckedOut { plan, pool: self.clone(), keep, long })
     }
 
@@ -123,7 +124,7 @@ impl CheckedOut {
     pub fn start(mut self, execution: Arc<Execution>, task: Arc<TaskContext>) -> Result<PlanStream> {
         self.plan.bindings.fill(Arc::clone(&execution));
         let heavy = is_heavy(self.plan.plan.as_ref(), &execution);
-        let light = self.long && is_light(self.plan.plan.as_ref(), &execution);
+        let light = self.plan.narrow && !heavy;
         self.plan.uses += 1;
         let start = || execute_stream(Arc::clone(&self.plan.plan), task).map_err(from_datafusion);
         let stream = if heavy { aside(start) } else { start() };
@@ -156,8 +157,8 @@ fn is_heavy(plan: &dyn ExecutionPlan, execution: &Execution) -> bool {
     plan.children().into_iter().any(|child| is_heavy(child.as_ref(), execution))
 }
 
-/// Nodes that give no more rows than they are given.
-const NARROW: [&str; 8] = [
+/// Nodes that are done soon with few rows.
+const NARROW: [&str; 7] = [
     "SortExec",
     "BoundLimitExec",
     "GlobalLimitExec",
@@ -165,14 +166,13 @@ const NARROW: [&str; 8] = [
     "ProjectionExec",
     "FilterExec",
     "AggregateExec",
-    "CoalesceBatchesExec",
 ];
 
-/// Whether a plan sorts, groups and counts few rows of one table and does nothing else.
-fn is_light(plan: &dyn ExecutionPlan, execution: &Execution) -> bool {
+/// Whether a plan sorts, groups and counts rows of one table and does nothing else: when those are few it is done soon.
+fn is_narrow(plan: &dyn ExecutionPlan) -> bool {
     match plan.children()[..] {
-        [] => (plan.is::<ScanExec>() || plan.is::<KnnScanExec>()) && !is_heavy(plan, execution),
-        [child] => NARROW.contains(&plan.name()) && is_light(child.as_ref(), execution),
+        [] => plan.is::<ScanExec>() || plan.is::<KnnScanExec>(),
+        [child] => NARROW.contains(&plan.name()) && is_narrow(child.as_ref()),
         _ => false,
     }
 }

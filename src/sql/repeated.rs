@@ -53,7 +53,7 @@ impl Session {
         }
         self.repeated_with_parameters(sql).or_else(|| {
             let prepared =
-                self.kept(&self.key(sql, &[])).filter(|prepared| prepared.param_types.is_empty())?;
+                self.kept(&self.key(sql, &[])?).filter(|prepared| prepared.param_types.is_empty())?;
             Some(Again { prepared, params: Vec::new(), said: None })
         })
     }
@@ -63,12 +63,7 @@ impl Session {
         let lifted = Lifted::of(sql, &|column| guarded.has(column))?;
         let prepared = self.keep_lifted(&lifted)?;
         let look = self.look();
-        let value = |(ty, literal): (&Type, &Literal)| {
-            if !literal.can_be(ty) {
-                return None;
-            }
-            text::parse_as(ty, &literal.text, look).ok()
-        };
+        let value = |(ty, literal): (&Type, &Literal)| text::parse_as(ty, &literal.text, look).ok();
         let params = prepared.param_types.iter().zip(&lifted.literals).map(value).collect::<Option<_>>()?;
         Some(Again { prepared, params, said: Some(sql.into()) })
     }
@@ -76,7 +71,8 @@ impl Session {
     /// [`Session::prepare`] for the protocol's Parse without a name, which may have come before.
     pub fn prepare_unnamed(&mut self, sql: &str, declared: Declared<'_>) -> Result<Arc<Prepared>> {
         let is_plain = declared.domains.is_empty() && self.reads_plainly();
-        if let Some(kept) = is_plain.then(|| self.kept(&self.key(sql, declared.types))).flatten() {
+        let key = if is_plain { self.key(sql, declared.types) } else { None };
+        if let Some(kept) = key.and_then(|key| self.kept(&key)) {
             let statement = kept.statement.as_ref();
             let checked = self.check_not_failed(statement.map(|statement| &statement.ast));
             let outcome = checked.and_then(|()| self.cancel.begin()).map(|()| Arc::clone(&kept));
@@ -91,14 +87,15 @@ impl Session {
 
     /// The plan of a statement that was kept, if it fits.
     fn kept(&self, key: &Key) -> Option<Arc<Prepared>> {
-        if key.text.len() > TEXT_MAX {
-            return None;
-        }
         let kept = self.shared.engine.repeated.get(key, &self.shared.current_catalog())?;
         self.fits(&kept).then_some(kept)
     }
 
-    fn key(&self, text: &str, declared: &[Option<Type>]) -> Key {
+    /// `None` for a text that is too long to be kept.
+    fn key(&self, text: &str, declared: &[Option<Type>]) -> Option<Key> {
+        if text.len() > TEXT_MAX {
+            return None;
+        }
         let (search_path, look) = {
             let mut settings = self.shared.settings.lock();
             (settings.text(id::SEARCH_PATH), settings.look())
@@ -106,18 +103,15 @@ impl Session {
         let temporary = self.shared.temporary_schema();
         let temporary = self.shared.current_catalog().schema(&temporary).map(|_| temporary);
         let (declared, roles) = (declared.to_vec(), Vec::new());
-        Key { text: text.into(), declared, roles, search_path, temporary, look }
+        Some(Key { text: text.into(), declared, roles, search_path, temporary, look })
     }
 
     /// Keeps a plan that was made for a text, when the text came before.
     pub(crate) fn keep_repeated(&mut self, text: &str, declared: &[Option<Type>], prepared: &Arc<Prepared>) {
-        if text.len() > TEXT_MAX || !prepared.is_one_plan() || !self.reads_plainly() {
+        if !prepared.is_one_plan() || !self.reads_plainly() {
             return;
         }
-        let key = self.key(text, declared);
-        if !self.is_due(&key) {
-            return;
-        }
+        let Some(key) = self.key(text, declared).filter(|key| self.is_due(key)) else { return };
         match self.tells_time(text) {
             true => self.shared.engine.repeated.refuse(&key),
             false => self.keep(key, prepared),
@@ -138,11 +132,8 @@ impl Session {
 
     /// The plan of a text whose literals are parameters, made now when it came before.
     fn keep_lifted(&mut self, lifted: &Lifted) -> Option<Arc<Prepared>> {
-        if lifted.text.len() > TEXT_MAX {
-            return None;
-        }
         let roles = lifted.literals.iter().map(|literal| literal.role).collect();
-        let key = Key { roles, ..self.key(&lifted.text, &[]) };
+        let key = Key { roles, ..self.key(&lifted.text, &[])? };
         if let Some(kept) = self.kept(&key) {
             return Some(kept);
         }

@@ -281,24 +281,22 @@ pub fn is_many(slots: &RoaringBitmap, snapshot: &Snapshot) -> bool {
 
 /// Work after which a scan or search should not hold up a thread that serves others: about 2 ms.
 pub const HEAVY_ROWS: u64 = 5_000;
+/// Keys of an index that are looked through in a millisecond, or two.
+const HEAVY_KEYS: u64 = 1_000_000;
 
 impl ScanExec {
     /// Whether an execution may take longer than 2 ms.
     pub fn is_heavy(&self, execution: &Execution) -> bool {
         let Ok(snapshot) = execution.look(self.provider.definition().oid) else { return false };
-        snapshot.live().len() > HEAVY_ROWS
-            && !self.is_of_indexes(snapshot.live().len())
+        let live = snapshot.live().len();
+        live > HEAVY_ROWS
+            && (live > HEAVY_KEYS || !self.is_of_indexes())
             && self.limit.is_none_or(|limit| limit as u64 > HEAVY_ROWS || !self.filter.is_empty())
             && !self.filter.is_by_key(self.provider.catalog(), self.provider.definition())
     }
-}
 
-/// Keys of an index that are looked through in a millisecond, or two.
-const HEAVY_KEYS: u64 = 1_000_000;
-
-impl ScanExec {
     /// Whether indexes answer it: they count, or say which few rows come first.
-    fn is_of_indexes(&self, live: u64) -> bool {
+    fn is_of_indexes(&self) -> bool {
         let is_answered = self.filter.is_empty() || self.filter.is_answerable();
         let is_count = self.columns.is_empty() && self.hints.is_empty();
         let rows = |first: &First| first.rows.count().ok().flatten();
@@ -306,7 +304,7 @@ impl ScanExec {
             [first] => rows(first).is_some_and(|rows| rows as u64 <= HEAVY_ROWS),
             _ => false,
         };
-        live <= HEAVY_KEYS && is_answered && (is_count || is_few)
+        is_answered && (is_count || is_few)
     }
 }
 

@@ -35,8 +35,9 @@ use crate::distance::Metric;
 use crate::error::{Error, Result, SqlState};
 use client::{Connection, Raw, put_vector, vector};
 use data::{Data, K, Truth};
-use measure::{Asked, End, Job, measure};
+use measure::{Asked, End, Job, Speed, measure};
 use report::{Built, Changed, Filtered, Grown, Loaded, Progress, Report, Said, Searched};
+use statements::{Datum, raw};
 
 /// Queries whose answers are judged per filter.
 const FILTER_QUERIES_MAX: usize = 200;
@@ -317,8 +318,7 @@ impl Bench {
     }
 
     fn floor(&mut self) -> Result<()> {
-        let job = Job { asked: Asked::Prepared { sql: "SELECT 1", params: &[Vec::new()] }, ..self.job(&[]) };
-        let speed = measure(&job)?;
+        let speed = self.prepared(&[], "SELECT 1", &[Vec::new()], 1, self.while_measured())?;
         self.report().floor(speed);
         Ok(())
     }
@@ -333,11 +333,7 @@ impl Bench {
             let truth = self.truth.as_ref().ok_or_else(|| Error::internal("no exact answers"))?;
             let verdict = self.data.judge(truth, &answers, None);
             for connections in self.args.connections.clone() {
-                let speed = measure(&Job {
-                    asked: Asked::Prepared { sql: &sql, params: &params },
-                    connections,
-                    ..self.job(&settings)
-                })?;
+                let speed = self.prepared(&settings, &sql, &params, connections, self.while_measured())?;
                 self.report().searched(Searched::new(ef, connections, verdict, speed));
             }
         }
@@ -355,11 +351,7 @@ impl Bench {
                 let answers = self.answers(&settings, &sql, judged)?;
                 let truth = self.truth.as_ref().ok_or_else(|| Error::internal("no exact answers"))?;
                 let verdict = self.data.judge(truth, &answers, Some(index));
-                let speed = measure(&Job {
-                    asked: Asked::Prepared { sql: &sql, params: &params },
-                    connections: 1,
-                    ..self.job(&settings)
-                })?;
+                let speed = self.prepared(&settings, &sql, &params, 1, self.while_measured())?;
                 let point = Filtered::new(&self.data.filters[index], ef, verdict, speed);
                 self.report().filtered(point);
             }
@@ -377,12 +369,7 @@ impl Bench {
             let params: Vec<Vec<Raw>> = (0..rows).map(|row| self.row_params(row, id + row as i64)).collect();
             let settings = self.args.settings.clone();
             let end = End::OnceWithin(self.args.seconds);
-            let speed = measure(&Job {
-                asked: Asked::Prepared { sql: &sql, params: &params },
-                connections,
-                end,
-                ..self.job(&settings)
-            })?;
+            let speed = self.prepared(&settings, &sql, &params, connections, end)?;
             self.expect(speed.queries, &format!("id >= {id}"))?;
             self.report().inserted(Changed { connections, speed });
             id += rows as i64;
@@ -401,14 +388,8 @@ impl Bench {
             turned = !turned;
             let size = |row: usize| if turned { -1 - self.data.size[row] } else { self.data.size[row] };
             let params: Vec<Vec<Raw>> =
-                (0..rows).map(|row| vec![int4(size(row)), int8(row as i64)]).collect();
-            let end = End::Once;
-            let speed = measure(&Job {
-                asked: Asked::Prepared { sql: &sql, params: &params },
-                connections,
-                end,
-                ..self.job(&settings)
-            })?;
+                (0..rows).map(|row| raw(&[Datum::Int4(size(row)), Datum::Int8(row as i64)])).collect();
+            let speed = self.prepared(&settings, &sql, &params, connections, End::Once)?;
             self.expect(if turned { rows } else { 0 }, "size < 0")?;
             self.report().updated(Changed { connections, speed });
         }
@@ -478,9 +459,25 @@ impl Bench {
             settings,
             asked: Asked::Texts(&[]),
             connections: 1,
-            end: End::After(self.args.seconds),
+            end: self.while_measured(),
             process: self.server().process,
         }
+    }
+
+    fn while_measured(&self) -> End<'static> {
+        End::After(self.args.seconds)
+    }
+
+    /// How fast a prepared statement is.
+    fn prepared(
+        &self,
+        settings: &[String],
+        sql: &str,
+        params: &[Vec<Raw>],
+        connections: usize,
+        end: End,
+    ) -> Result<Speed> {
+        measure(&Job { asked: Asked::Prepared { sql, params }, connections, end, ..self.job(settings) })
     }
 
     /// Statements of an application, one connection; what INSERT adds is deleted again.
@@ -495,7 +492,7 @@ impl Bench {
         for statement in statements::all(&table, &self.data, self.args.metric, INSERT_ID_FIRST) {
             let (times, end) = match statement.changes {
                 true => (STATEMENTS_CHANGES, End::Once),
-                false => (STATEMENTS, End::After(self.args.seconds)),
+                false => (STATEMENTS, self.while_measured()),
             };
             let (sql, params) = statement.prepared(0..times);
             let texts = statement.texts(times..2 * times);
@@ -525,8 +522,7 @@ impl Bench {
 
     /// With the parameters of [`Bench::row_params`].
     fn insert_sql(&self) -> String {
-        let columns = "id, category, tenant, size, title, embedding";
-        format!("INSERT INTO {} ({columns}) VALUES ($1, $2, $3, $4, $5, $6)", self.args.table)
+        statements::with_parameters(&statements::insert(&self.args.table))
     }
 
     fn query_params(&self) -> Vec<Vec<Raw>> {
@@ -534,15 +530,7 @@ impl Bench {
     }
 
     fn row_params(&self, row: usize, id: i64) -> Vec<Raw> {
-        let text = |value: &str| Raw(Bytes::copy_from_slice(value.as_bytes()));
-        vec![
-            int8(id),
-            text(&self.data.category[row]),
-            int4(self.data.tenant[row]),
-            int4(self.data.size[row]),
-            text(&self.data.title[row]),
-            vector(self.data.vector(row)),
-        ]
+        raw(&statements::row(&self.data, row, id))
     }
 
     fn answers(&self, settings: &[String], sql: &str, params: &[Vec<Raw>]) -> Result<Vec<Vec<i64>>> {
@@ -571,14 +559,6 @@ impl Bench {
         progress.end();
         self.truth = truth.ok();
     }
-}
-
-fn int4(value: i32) -> Raw {
-    Raw(Bytes::copy_from_slice(&value.to_be_bytes()))
-}
-
-fn int8(value: i64) -> Raw {
-    Raw(Bytes::copy_from_slice(&value.to_be_bytes()))
 }
 
 /// The COPY BINARY stream of the whole data set.

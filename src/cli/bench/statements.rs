@@ -57,12 +57,7 @@ pub struct Statement<'a> {
 impl<'a> Statement<'a> {
     /// Its text with parameters, and the values of so many times.
     pub fn prepared(&self, times: std::ops::Range<usize>) -> (String, Vec<Vec<Raw>>) {
-        let mut parts = self.sql.split("{}");
-        let mut sql = parts.next().unwrap_or_default().to_owned();
-        for (place, part) in parts.enumerate() {
-            sql.push_str(&format!("${}{part}", place + 1));
-        }
-        (sql, times.map(|time| (self.values)(time).iter().map(Datum::raw).collect()).collect())
+        (with_parameters(&self.sql), times.map(|time| raw(&(self.values)(time))).collect())
     }
 
     /// Its texts of so many times.
@@ -80,12 +75,45 @@ impl<'a> Statement<'a> {
     }
 }
 
+/// A statement with a parameter for each value.
+pub fn with_parameters(sql: &str) -> String {
+    let mut parts = sql.split("{}");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for (place, part) in parts.enumerate() {
+        text.push_str(&format!("${}{part}", place + 1));
+    }
+    text
+}
+
+/// Values as parameters.
+pub fn raw(values: &[Datum]) -> Vec<Raw> {
+    values.iter().map(Datum::raw).collect()
+}
+
+/// A row into the table of the load phase, with the values of [`row`].
+pub fn insert(table: &str) -> String {
+    let columns = "id, category, tenant, size, title, embedding";
+    format!("INSERT INTO {table} ({columns}) VALUES ({{}}, {{}}, {{}}, {{}}, {{}}, {{}})")
+}
+
+/// A row of the data under another id.
+pub fn row(data: &Data, row: usize, id: i64) -> Vec<Datum<'_>> {
+    vec![
+        Datum::Int8(id),
+        Datum::Text(&data.category[row]),
+        Datum::Int4(data.tenant[row]),
+        Datum::Int4(data.size[row]),
+        Datum::Text(&data.title[row]),
+        Datum::Vector(data.vector(row)),
+    ]
+}
+
 /// All of them over the table of the load phase. Rows that are inserted have ids from `id_first`, one for each time.
 pub fn all<'a>(table: &str, data: &'a Data, metric: Metric, id_first: i64) -> Vec<Statement<'a>> {
     let rows = data.rows();
     // Far from each other, and where rows are no multiple of this prime, each of them before one comes again.
-    let row = move |time: usize| (time * 7919) % rows;
-    let key = move |time: usize| Datum::Int8(row(time) as i64);
+    let place = move |time: usize| (time * 7919) % rows;
+    let key = move |time: usize| Datum::Int8(place(time) as i64);
     let query = |time: usize| Datum::Vector(data.query(time % data.queries()));
     let nearest = format!("ORDER BY embedding {} {{}} LIMIT 10", metric.operator());
     let list = vec!["{}"; LIST].join(", ");
@@ -100,12 +128,12 @@ pub fn all<'a>(table: &str, data: &'a Data, metric: Metric, id_first: i64) -> Ve
         query_of(
             "20 rows by key",
             format!("SELECT id, title FROM {table} WHERE id IN ({list})"),
-            Box::new(move |time| (0..LIST).map(|place| key(time * LIST + place)).collect()),
+            Box::new(move |time| (0..LIST).map(|item| key(time * LIST + item)).collect()),
         ),
         query_of(
             "rows by text",
             format!("SELECT id FROM {table} WHERE title = {{}}"),
-            Box::new(move |time| vec![Datum::Text(&data.title[row(time)])]),
+            Box::new(move |time| vec![Datum::Text(&data.title[place(time)])]),
         ),
         query_of(
             "page of 20 behind a key",
@@ -115,7 +143,7 @@ pub fn all<'a>(table: &str, data: &'a Data, metric: Metric, id_first: i64) -> Ve
         query_of(
             "count of a tenant",
             format!("SELECT count(*) FROM {table} WHERE tenant = {{}}"),
-            Box::new(move |time| vec![Datum::Int4(data.tenant[row(time)])]),
+            Box::new(move |time| vec![Datum::Int4(data.tenant[place(time)])]),
         ),
         query_of(
             "10 nearest",
@@ -125,24 +153,12 @@ pub fn all<'a>(table: &str, data: &'a Data, metric: Metric, id_first: i64) -> Ve
         query_of(
             "10 nearest of a tenant",
             format!("SELECT id, title FROM {table} WHERE tenant = {{}} {nearest}"),
-            Box::new(move |time| vec![Datum::Int4(data.tenant[row(time)]), query(time)]),
+            Box::new(move |time| vec![Datum::Int4(data.tenant[place(time)]), query(time)]),
         ),
         change_of(
             "INSERT",
-            format!(
-                "INSERT INTO {table} (id, category, tenant, size, title, embedding) VALUES ({{}}, {{}}, {{}}, {{}}, {{}}, {{}})"
-            ),
-            Box::new(move |time| {
-                let row = row(time);
-                vec![
-                    Datum::Int8(id_first + time as i64),
-                    Datum::Text(&data.category[row]),
-                    Datum::Int4(data.tenant[row]),
-                    Datum::Int4(data.size[row]),
-                    Datum::Text(&data.title[row]),
-                    Datum::Vector(data.vector(row)),
-                ]
-            }),
+            insert(table),
+            Box::new(move |time| row(data, place(time), id_first + time as i64)),
         ),
         change_of(
             "UPDATE by key",

@@ -97,13 +97,13 @@ impl Repeated {
 
     /// The plan of a statement, as it was made against this catalogue.
     pub fn get(&self, key: &Key, catalog: &Arc<Catalog>) -> Option<Arc<Prepared>> {
-        let mut known = self.known.lock();
+        let (hash, mut known) = (key.hash(), self.known.lock());
         known.uses += 1;
         let uses = known.uses;
         if !known.catalog.as_ref().is_some_and(|of| Arc::ptr_eq(of, catalog)) {
             return None;
         }
-        let kept = known.kept.get_mut(&key.hash()).filter(|kept| kept.key == *key)?;
+        let kept = known.kept.get_mut(&hash).filter(|kept| kept.key == *key)?;
         kept.used = uses;
         Some(Arc::clone(&kept.prepared))
     }
@@ -122,7 +122,8 @@ impl Repeated {
 
     /// Remembers that a statement is not to be kept.
     pub fn refuse(&self, key: &Key) {
-        self.known.lock().refused.note(key.hash());
+        let hash = key.hash();
+        self.known.lock().refused.note(hash);
     }
 
     /// Keeps a plan that was made against this catalogue, the newest of the database. Those of others are of no use any
@@ -130,6 +131,7 @@ impl Repeated {
     pub fn keep(&self, key: Key, prepared: &Arc<Prepared>, catalog: &Arc<Catalog>) {
         // Dropped when the lock is free again: plans are large.
         let (mut outdated, mut _before) = (HashMap::new(), None);
+        let hash = key.hash();
         let mut known = self.known.lock();
         let known = &mut *known;
         if !known.catalog.as_ref().is_some_and(|of| Arc::ptr_eq(of, catalog)) {
@@ -141,7 +143,7 @@ impl Repeated {
             outdated.extend(oldest.and_then(|oldest| known.kept.remove_entry(&oldest)));
         }
         let kept = Kept { prepared: Arc::clone(prepared), used: known.uses, key };
-        outdated.extend(known.kept.insert(kept.key.hash(), kept).map(|before| (0, before)));
+        outdated.extend(known.kept.insert(hash, kept).map(|before| (0, before)));
     }
 
     /// What conditions of partial indexes say.

@@ -370,7 +370,6 @@ impl<'a> Reading<'a, '_> {
             && self.is_before_sign(before - 1);
         before -= usize::from(is_negative);
         let start = self.tokens[before + 1].start;
-        let role = if is_text { Role::Quoted } else { Role::Number };
         if is_text && self.is_vector(number, before) {
             // Without an end of its casts it is not known as the same.
             let casts = self.end_of_casts(number + 1).map(|end| self.between(number, end));
@@ -385,8 +384,9 @@ impl<'a> Reading<'a, '_> {
         }
         let beside = self.beside(before, end)?;
         let role = match beside {
-            None if role == Role::Number => Role::Inserted,
-            _ => role,
+            _ if is_text => Role::Quoted,
+            Some(_) => Role::Number,
+            None => Role::Inserted,
         };
         let text = match is_text {
             true => self.content(number),
