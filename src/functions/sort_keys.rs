@@ -1,10 +1,7 @@
 //! Keys whose bytes order as PostgreSQL orders the values, where Arrow's own order is another.
 //!
-//! - Arrays by their elements, then by how many there are and in which dimensions; a NULL element is the greatest. Records are arrays of their
-//!   fields.
+//! - Arrays, records and jsonb: `types/sort_key.rs`.
 //! - numeric by value: `1.0` is `1`, and NaN the greatest.
-//! - jsonb: Object > Array > Boolean > Number > String > Null; of two arrays or objects the one of more elements is the
-//!   greater, and numbers are compared as numbers (`1.0` is `1`).
 
 use std::sync::Arc;
 

@@ -46,6 +46,13 @@ struct Held {
     times: u64,
 }
 
+impl Held {
+    /// Whether it stands in the way of an owner who wants its key.
+    fn excludes(&self, owner: Owner, mode: Mode) -> bool {
+        self.owner != owner && (mode == Mode::Exclusive || self.mode == Mode::Exclusive)
+    }
+}
+
 type Waiting = (Owner, AdvisoryKey, Mode);
 
 /// An advisory lock as others see it.
@@ -119,6 +126,19 @@ impl AdvisoryLocks {
         seen
     }
 
+    /// Who stands in the way of an owner that waits.
+    pub fn blockers(&self, owner: Owner) -> Vec<Owner> {
+        let (held, waiting) = (self.held.lock(), self.waiting.lock());
+        let wanted = waiting.iter().filter(|(waiter, ..)| *waiter == owner);
+        let stand = wanted.flat_map(|(_, key, mode)| {
+            held.get(key).into_iter().flatten().filter(|holder| holder.excludes(owner, *mode))
+        });
+        let mut blockers: Vec<Owner> = stand.map(|holder| holder.owner).collect();
+        blockers.sort_unstable();
+        blockers.dedup();
+        blockers
+    }
+
     /// Gives a session's lock back once; whether it was held.
     pub fn unlock(&self, owner: Owner, key: AdvisoryKey, mode: Mode) -> bool {
         let mut held = self.held.lock();
@@ -167,8 +187,7 @@ fn take(
     span: Span,
 ) -> bool {
     let holders = held.entry(key).or_default();
-    let stands = |h: &Held| h.owner != owner && (mode == Mode::Exclusive || h.mode == Mode::Exclusive);
-    if holders.iter().any(stands) {
+    if holders.iter().any(|holder| holder.excludes(owner, mode)) {
         return false;
     }
     let same = |h: &&mut Held| h.owner == owner && h.mode == mode && h.span == span;

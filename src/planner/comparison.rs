@@ -79,18 +79,12 @@ fn common(types: &[DataType]) -> Option<Common> {
     if types.iter().any(dimensions::are_several) && types.iter().all(|ty| is_array(ty) || ty.is_null()) {
         return dimensions::have_one_element(types).then_some(Common::Array);
     }
-    if types.iter().any(|ty| is_array_of(ty, &is_record))
-        && types.iter().all(|ty| is_array_of(ty, &is_record) || ty.is_null())
-    {
-        return Some(Common::Array);
-    }
-    // Equal documents, intervals and numbers may look different (zeros do), which Arrow sees in arrays of them.
-    let is_kept = |ty: &DataType| {
-        matches!(ty, DataType::LargeUtf8 | DataType::Interval(_) | DataType::Float32 | DataType::Float64)
+    let all = |is: &dyn Fn(&DataType) -> bool| {
+        types.iter().any(is) && types.iter().all(|ty| is(ty) || ty.is_null())
     };
-    if types.iter().any(|ty| is_array_of(ty, &is_kept))
-        && types.iter().all(|ty| is_array_of(ty, &is_kept) || ty.is_null())
-    {
+    // Equal documents, intervals and numbers may look different (zeros do), which Arrow sees in arrays of them.
+    let is_kept = |ty: &DataType| matches!(ty, DataType::LargeUtf8 | DataType::Interval(_)) || is_float(ty);
+    if all(&|ty| is_array_of(ty, &is_record)) || all(&|ty| is_array_of(ty, &is_kept)) {
         return Some(Common::Array);
     }
     if types.iter().any(|ty| is_array_of(ty, &is_any))
@@ -99,9 +93,6 @@ fn common(types: &[DataType]) -> Option<Common> {
         return Some(Common::Array);
     }
     let is_interval = |ty: &DataType| matches!(ty, DataType::Interval(_));
-    let all = |is: &dyn Fn(&DataType) -> bool| {
-        types.iter().any(is) && types.iter().all(|ty| is(ty) || ty.is_null())
-    };
     if all(&is_interval) {
         return Some(Common::Interval);
     }

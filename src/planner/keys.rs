@@ -112,17 +112,10 @@ fn join_key(field: &Field) -> Option<Key> {
         DataType::LargeUtf8 => &[sort_keys::DOCUMENT],
         DataType::Interval(_) => &[sort_keys::INTERVAL],
         ty if *ty == decimal::any() => &[sort_keys::NUMBER],
-        DataType::List(item) if *item.data_type() == decimal::any() => &[sort_keys::ARRAY],
         DataType::List(item)
-            if matches!(
-                item.data_type(),
-                DataType::Struct(_)
-                    | DataType::List(_)
-                    | DataType::LargeUtf8
-                    | DataType::Interval(_)
-                    | DataType::Float32
-                    | DataType::Float64
-            ) =>
+            if matches!(item.data_type(), DataType::List(_))
+                || is_float(item.data_type())
+                || join_key(item).is_some() =>
         {
             &[sort_keys::ARRAY]
         }

@@ -67,21 +67,21 @@ fn is_name_behind(before: &TokenWithSpan, tokens: &[TokenWithSpan]) -> bool {
 
 /// A SELECT with nothing behind it.
 fn without_columns(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let mut at = tokens.len();
-    let mut behind = None;
-    while at > 0 {
-        at -= 1;
-        let token = &tokens[at].token;
-        if matches!(token, Token::Whitespace(_)) {
+    let is_select = |token: &TokenWithSpan| is_word(&token.token, "SELECT");
+    if !tokens.iter().any(is_select) {
+        return tokens;
+    }
+    // From the last on, so that what is put in moves nothing that is still to be looked at.
+    let places = solid(&tokens);
+    for (number, &at) in places.iter().enumerate().rev() {
+        if !is_select(&tokens[at]) {
             continue;
         }
-        let ends = match &behind {
+        let ends = match places.get(number + 1).map(|&next| &tokens[next].token) {
             None | Some(Token::EOF | Token::RParen | Token::SemiColon) => true,
             Some(next) => BEHIND_COLUMNS.iter().any(|expected| is_word(next, expected)),
         };
-        behind = Some(token.clone());
-        let before = tokens[..at].iter().rev().find(|token| !matches!(token.token, Token::Whitespace(_)));
-        if ends && is_word(token, "SELECT") && !before.is_some_and(|before| is_name_behind(before, &tokens)) {
+        if ends && (number == 0 || !is_name_behind(&tokens[places[number - 1]], &tokens)) {
             let span = tokens[at].span;
             let made = tokenize(&Source::of(NO_COLUMNS)).unwrap_or_default().into_iter();
             let made = made.filter(|token| token.token != Token::EOF);

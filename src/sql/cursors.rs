@@ -341,9 +341,11 @@ impl Cursor {
     /// Lets go of what lies before a place, as far as nobody can go back to it. The row under the cursor may be fetched
     /// again.
     fn forget(&mut self, place: usize) {
-        if self.back == Back::Anywhere {
-            return;
-        }
+        let room = match self.back {
+            Back::Anywhere => return,
+            Back::Nowhere => None,
+            Back::Bytes(bytes) => Some(bytes),
+        };
         let behind = |known: &(usize, &RecordBatch)| known.0 < place;
         let numbered = self.read.iter().scan(self.forgotten, |before, batch| {
             *before += batch.num_rows();
@@ -351,12 +353,10 @@ impl Cursor {
         });
         let sizes = numbered.take_while(behind).map(|(_, batch)| batch.get_array_memory_size());
         let sizes: Vec<usize> = sizes.collect();
-        let gone = match self.back {
-            Back::Nowhere => sizes.len(),
-            Back::Anywhere => 0,
+        let gone = match room {
+            None => sizes.len(),
             // The newest that fit stay.
-            Back::Bytes(bytes) => {
-                let mut room = bytes;
+            Some(mut room) => {
                 let fits = sizes.iter().rev().take_while(|size| {
                     let left = room.checked_sub(**size);
                     room = left.unwrap_or(0);

@@ -166,7 +166,7 @@ fn settle(bound: &mut WindowFrameBound, which: &str) -> Result<()> {
     else {
         return Ok(());
     };
-    if matches!(offset.as_ref(), Expr::Value(value) if value.value == ast::Value::Null) {
+    if trees::is_null(offset) {
         let message = format!("frame {which} offset must not be null");
         return Err(Error::new(SqlState("22004"), message));
     }

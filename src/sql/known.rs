@@ -6,15 +6,16 @@
 use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::{
-    self, Expr, Ident, ObjectName, Query, SelectItem, SetExpr, TableAlias, TableFactor,
+    self, Expr, Ident, ObjectName, Query, SetExpr, TableAlias, TableFactor,
 };
 
 use crate::catalog::{ConstraintKind, Domain, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::sql::context::PlanContext;
 use crate::sql::ddl::TEMPORARY_ALIAS;
+use crate::sql::item_names::name_of_item;
 use crate::sql::partitions::condition_sql;
-use crate::sql::rewrite::{self, folded, name_of};
+use crate::sql::rewrite::{self, folded};
 use crate::sql::{dialect, domains, routines, system, system_columns};
 use crate::types::Type;
 
@@ -253,12 +254,7 @@ pub fn outputs(query: &Query) -> Option<Vec<String>> {
     loop {
         match body {
             SetExpr::Select(select) => {
-                let name = |item: &SelectItem| match item {
-                    SelectItem::UnnamedExpr(expr) => Some(name_of(expr)),
-                    SelectItem::ExprWithAlias { alias, .. } => Some(folded(alias)),
-                    _ => None,
-                };
-                return select.projection.iter().map(name).collect();
+                return select.projection.iter().map(name_of_item).collect();
             }
             SetExpr::SetOperation { left, .. } => body = left,
             SetExpr::Query(query) => body = &query.body,

@@ -32,10 +32,13 @@ const NAMES: &[&str] = &["nextval", "setval"];
 
 /// Puts the calls of a sorted list above its rows.
 pub fn settle(query: &mut Query) {
-    if query.order_by.is_none() || !query.locks.is_empty() {
+    let Some(OrderByKind::Expressions(keys)) = query.order_by.as_mut().map(|order| &mut order.kind) else {
+        return;
+    };
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    if !query.locks.is_empty() {
         return;
     }
-    let SetExpr::Select(select) = query.body.as_ref() else { return };
     let is_late: Vec<bool> =
         select.projection.iter().map(|item| computed(item).is_some_and(is_late)).collect();
     // In a query below, a parameter would not be seen as what it is assigned to.
@@ -43,10 +46,6 @@ pub fn settle(query: &mut Query) {
     if !is_late.contains(&true) || !is_plain(select) || select.projection.iter().any(has_parameters) {
         return;
     }
-    let SetExpr::Select(select) = query.body.as_mut() else { return };
-    let Some(OrderByKind::Expressions(keys)) = query.order_by.as_mut().map(|order| &mut order.kind) else {
-        return;
-    };
     let wildcards = select.projection.iter().filter(|item| computed(item).is_none()).count();
     let others = is_late.iter().filter(|late| !**late).count();
     if wildcards > 1 || wildcards == 1 && others > 1 {

@@ -30,7 +30,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use crate::error::Result;
 use crate::sql::rewrite::{cast_to, function_call};
-use crate::sql::trees::{alias_of, derived, literal, query_of, text, unnested};
+use crate::sql::trees::{alias_of, derived, is_null, literal, query_of, text, unnested};
 use crate::sql::visit;
 use crate::sql::{aggregates, dialect, dimensions, spellings};
 use crate::types::array;
@@ -161,10 +161,6 @@ pub fn beside_nulls(expr: &mut Expr) -> Result<()> {
     let undecided = both(has_null, BinaryOperator::And, null());
     *expr = both(expr.clone(), BinaryOperator::Or, undecided);
     Ok(())
-}
-
-fn is_null(expr: &Expr) -> bool {
-    matches!(expr, Expr::Value(value) if value.value == ast::Value::Null)
 }
 
 /// The elements of an array that is written out.

@@ -101,18 +101,32 @@ fn plan_some_way(query: &ast::Query, context: &PlanContext, targets: &[Type]) ->
                 }
             })
         }
+        planned => {
+            in_other_words(planned, query, context, |query| plan_named(query, context, targets, false))
+        }
+    }
+}
+
+/// What was planned, or where that failed for what the query may mean, what is planned of the query in other words.
+fn in_other_words<T>(
+    planned: Result<T>,
+    query: &ast::Query,
+    context: &PlanContext,
+    again: impl Fn(&ast::Query) -> Result<T>,
+) -> Result<T> {
+    match planned {
         // VALUES has its types from expressions of the same kind; a union settles what else there is.
         Err(error) if values::is_of_rows(&error) => {
             let mut selects = query.clone();
             match values::as_unions(&mut selects) {
-                true => plan_named(&selects, context, targets, false).map_err(|_| error),
+                true => again(&selects).map_err(|_| error),
                 false => Err(error),
             }
         }
         Err(error) if whole_rows::may_be_meant(&error) => {
             let mut rows = query.clone();
             match whole_rows::of_tables(&mut rows, Known::new(context)) {
-                true => plan_named(&rows, context, targets, false),
+                true => again(&rows),
                 false => Err(error),
             }
         }
@@ -261,23 +275,7 @@ pub fn inner_plan(query: &ast::Query, resolver: &Names, context: &PlanContext) -
         let (query, _) = rewrite::query(query, false, Known::new(context))?;
         to_relation(&ast::Statement::Query(Box::new(query)), resolver, context.param_types)
     };
-    match planned(query.as_ref()) {
-        Err(error) if values::is_of_rows(&error) => {
-            let mut selects = query.into_owned();
-            match values::as_unions(&mut selects) {
-                true => planned(&selects).map_err(|_| error),
-                false => Err(error),
-            }
-        }
-        Err(error) if whole_rows::may_be_meant(&error) => {
-            let mut rows = query.into_owned();
-            match whole_rows::of_tables(&mut rows, Known::new(context)) {
-                true => planned(&rows),
-                false => Err(error),
-            }
-        }
-        planned => planned,
-    }
+    in_other_words(planned(&query), &query, context, planned)
 }
 
 fn to_relation(statement: &ast::Statement, resolver: &Names, types: &[Option<Type>]) -> Result<LogicalPlan> {

@@ -21,7 +21,7 @@ use crate::sql::dialect;
 use crate::sql::known::{Known, factors, qualifier};
 use crate::sql::outer_names::Scopes;
 use crate::sql::spellings::{respell, settle_frame};
-use crate::sql::trees::{computed, number, place, query_from, relation};
+use crate::sql::trees::{computed, is_null, number, place, query_from, relation};
 use crate::sql::visit;
 use crate::sql::{
     aggregates, aliases, bracketed, constants, dimensions, domains, first_terms, framed, frames, group_keys,
@@ -315,7 +315,6 @@ impl VisitorMut for Rewriter<'_> {
 
 /// Whether NULLs stand beside casts to one type, and nothing else.
 fn is_typed_beside_null(items: &[Expr]) -> bool {
-    let is_null = |item: &&Expr| matches!(item, Expr::Value(value) if value.value == ast::Value::Null);
     fn type_of(item: &Expr) -> Option<&ast::DataType> {
         match item {
             Expr::Cast { data_type, .. } => Some(data_type),
@@ -323,7 +322,7 @@ fn is_typed_beside_null(items: &[Expr]) -> bool {
             _ => None,
         }
     }
-    let (nulls, others): (Vec<&Expr>, Vec<&Expr>) = items.iter().partition(is_null);
+    let (nulls, others): (Vec<&Expr>, Vec<&Expr>) = items.iter().partition(|item| is_null(item));
     let first = others.first().and_then(|item| type_of(item));
     !nulls.is_empty() && first.is_some() && others.iter().all(|item| type_of(item) == first)
 }

@@ -70,6 +70,10 @@ fn of_database(engine: &Engine) -> Vec<ReportRow> {
 pub fn blocking(databases: &Databases, process_id: i32) -> Vec<i32> {
     let mut blocking = Vec::new();
     for (_, engine) in databases.engines() {
+        // Looking at what sessions do may have to wait for them.
+        if !engine.seats.sessions().iter().any(|session| session.process_id() == process_id) {
+            continue;
+        }
         let seats = seats(&engine);
         let Some(seat) = seats.iter().find(|seat| seat.session.process_id() == process_id) else { continue };
         let pid_of = |is: &dyn Fn(&Seat) -> bool| {
@@ -78,16 +82,8 @@ pub fn blocking(databases: &Databases, process_id: i32) -> Vec<i32> {
         for blocker in seat.txn.map(|txn| engine.database.lock_blockers(txn)).unwrap_or_default() {
             blocking.extend(pid_of(&|seat| seat.txn == Some(blocker)));
         }
-        let locks = engine.advisory.seen();
-        let owner = seat.session.advisory_owner();
-        for wanted in locks.iter().filter(|lock| lock.owner == owner && !lock.granted) {
-            let stands = |lock: &&SeenAdvisory| {
-                let excludes = lock.mode == Mode::Exclusive || wanted.mode == Mode::Exclusive;
-                lock.granted && lock.owner != owner && lock.key == wanted.key && excludes
-            };
-            for lock in locks.iter().filter(stands) {
-                blocking.extend(pid_of(&|seat| seat.session.advisory_owner() == lock.owner));
-            }
+        for owner in engine.advisory.blockers(seat.session.advisory_owner()) {
+            blocking.extend(pid_of(&|seat| seat.session.advisory_owner() == owner));
         }
     }
     blocking

@@ -24,7 +24,7 @@ use crate::sql::rewrite::{
     arguments, called_function, cast_to, folded, function_call, plain_name, type_tree,
 };
 use crate::sql::rows_from::{self, Column, Item};
-use crate::sql::trees::{alias_of, derived, number, query_from, query_of, relation, text};
+use crate::sql::trees::{alias_of, derived, is_null, number, query_from, query_of, relation, text};
 use crate::sql::visit;
 use crate::sql::{dialect, dimensions, group_names, routines, sample, values, variadic};
 use crate::types::Type;
@@ -188,7 +188,7 @@ pub fn populate(factor: &mut TableFactor, known: &Known, hidden: &[String]) {
     variadic::unname_arguments(&mut args.args);
     let Ok([row, document]) = <[Expr; 2]>::try_from(unnamed_arguments(args)) else { return };
     let Expr::Cast { expr, data_type: ast::DataType::Custom(table, modifiers), .. } = &row else { return };
-    let is_null = matches!(expr.as_ref(), Expr::Value(value) if value.value == ast::Value::Null);
+    let is_null = is_null(expr);
     // Of an hstore only rows that nothing else is in.
     let is_meant = modifiers.is_empty() && (is_null || *called != "populate_record");
     let Some(fields) = known.fields(table, hidden).filter(|_| is_meant) else { return };

@@ -308,17 +308,7 @@ fn limit_in_parentheses(tokens: &mut Vec<TokenWithSpan>, fetch: usize) {
 
 /// Whether the CHECK whose condition ends at the last of these places is a constraint of its own, and not of a column.
 fn is_of_table(tokens: &[TokenWithSpan], places: &[usize]) -> bool {
-    let mut depth = 0;
-    let Some(open) = places.iter().rposition(|&at| {
-        match tokens[at].token {
-            Token::RParen => depth += 1,
-            Token::LParen => depth -= 1,
-            _ => {}
-        }
-        depth == 0
-    }) else {
-        return false;
-    };
+    let Some(open) = opening(tokens, places) else { return false };
     // CHECK stands before the parenthesis.
     let before = |distance: usize| open.checked_sub(1 + distance).map(|number| &tokens[places[number]]);
     let named = before(2).is_some_and(|token| word(token) == "CONSTRAINT");
@@ -326,19 +316,22 @@ fn is_of_table(tokens: &[TokenWithSpan], places: &[usize]) -> bool {
     first.is_some_and(|token| matches!(token.token, Token::Comma | Token::LParen))
 }
 
+/// Which of these places opens the parenthesis that the last of them closes.
+fn opening(tokens: &[TokenWithSpan], places: &[usize]) -> Option<usize> {
+    let mut depth = 0;
+    let open = places.iter().rposition(|&at| {
+        match tokens[at].token {
+            Token::RParen => depth += 1,
+            Token::LParen => depth -= 1,
+            _ => {}
+        }
+        depth == 0
+    })?;
+    (tokens[places[open]].token == Token::LParen).then_some(open)
+}
+
 /// Whether the last of these places closes a parenthesis behind one of these words.
 fn closes(tokens: &[TokenWithSpan], places: &[usize], words: &[&str]) -> bool {
-    let mut open = 0;
-    for (number, &at) in places.iter().enumerate().rev() {
-        match tokens[at].token {
-            Token::RParen => open += 1,
-            Token::LParen => open -= 1,
-            _ if open == 0 => return false,
-            _ => continue,
-        }
-        if open == 0 {
-            return number > 0 && words.contains(&word(&tokens[places[number - 1]]).as_str());
-        }
-    }
-    false
+    let before = opening(tokens, places).and_then(|open| open.checked_sub(1));
+    before.is_some_and(|before| words.contains(&word(&tokens[places[before]]).as_str()))
 }

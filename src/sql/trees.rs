@@ -109,6 +109,11 @@ pub fn computed(item: &SelectItem) -> Option<&Expr> {
     }
 }
 
+/// Whether an expression is NULL, as it is written.
+pub fn is_null(expr: &Expr) -> bool {
+    matches!(expr, Expr::Value(value) if value.value == Value::Null)
+}
+
 /// The name that an expression is, and nothing else.
 pub fn lone_name(expr: &Expr) -> Option<&Ident> {
     match unnested(expr) {

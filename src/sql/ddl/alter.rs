@@ -27,8 +27,7 @@ use crate::sql::response::{Response, Severity};
 use crate::sql::session::{Session, done};
 use crate::sql::shared::{parse_name, undefined_relation};
 use crate::sql::statement::{
-    AlterAction, AlterTable, Ast, ColumnDefinition, ConstraintKind, IdentityKind, SequenceOptions,
-    TableConstraint,
+    AlterAction, AlterTable, ColumnDefinition, ConstraintKind, IdentityKind, SequenceOptions, TableConstraint,
 };
 use crate::sql::storage_parameters;
 use crate::sql::system_columns;
@@ -334,10 +333,7 @@ impl Session {
 
     /// The number a query of one number answers.
     pub(super) async fn count(&mut self, sql: &str) -> Result<i64> {
-        let statement = dialect::parse(sql)?.pop();
-        let Some(Ast::Query(query)) = statement.map(|statement| statement.ast) else {
-            return Err(Error::internal("a count is no query"));
-        };
+        let query = dialect::parse_query(sql)?;
         let query = self.planned(&query)?;
         let mut stream = self.query_stream(&query, &[]).await?;
         let mut total = 0;

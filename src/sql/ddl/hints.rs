@@ -145,7 +145,7 @@ impl Session {
         self.put(Table { unlogged: !logged, ..table.clone() }).await
     }
 
-    /// The same of a partition alone, whose columns and indexes show what its table's do: only whether there is such a
+    /// What is said of a partition alone, whose columns and indexes show what its table's do: only whether there is such a
     /// thing.
     pub(super) fn check_part_hint(
         &mut self,
@@ -156,12 +156,8 @@ impl Session {
         match action {
             AlterAction::ColumnHint { column, hint } => self.hinted(part, column, hint).map(|_| ()),
             AlterAction::ClusterOn(Some(name)) | AlterAction::ReplicaIdentity(Identity::Index(name)) => {
-                let catalog = self.shared.current_catalog();
-                let is_own = |index: &Index| {
-                    let mut names = parent.partition_indexes();
-                    names.any(|own| own.of == index.oid && own.name == *name)
-                };
-                match catalog.indexes_of(parent.oid).any(|index| is_own(index)) {
+                let own = parent.partitions().iter().find(|own| own.oid == part.known_as());
+                match own.is_some_and(|own| own.indexes.iter().any(|index| index.name == *name)) {
                     true => Ok(()),
                     false => Err(no_such_index(part, name)),
                 }

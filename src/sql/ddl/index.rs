@@ -457,14 +457,7 @@ fn operator_class(column: &IndexColumn, ty: &Type, method: IndexMethod) -> Resul
         Some(metric.opclass(element.type_name()))
     };
     let Some(opclass) = column.opclass.clone().or_else(default) else {
-        let message = format!(
-            "data type {} has no default operator class for access method \"{}\"",
-            ty.entry().sql,
-            method.name()
-        );
-        return Err(undefined(message).hint(
-            "You must specify an operator class for the index or define a default operator class for the data type.",
-        ));
+        return Err(no_default_opclass(ty.entry().sql, method.name()));
     };
     let named = classes.find(|(element, metric)| metric.opclass(element.type_name()) == opclass);
     let Some((element, metric)) = named else {
@@ -544,16 +537,10 @@ fn metadata(create: &CreateIndex, table: &Table, index: &mut Index, method: Inde
             return Err(Error::unsupported(format!("a {} index on type {}", create.method, ty.bare())));
         }
         if column.opclass.is_none() && !has_default_opclass(method, ty) {
-            let message = format!(
-                "data type {} has no default operator class for access method \"{}\"",
-                ty.entry().sql,
-                create.method
-            );
-            return Err(Error::new(SqlState::UNDEFINED_OBJECT, message)
-                .hint("You must specify an operator class for the index or define a default operator class for the data type."));
+            return Err(no_default_opclass(ty.entry().sql, &create.method));
         }
         if let Some(opclass) = &column.opclass {
-            check_opclass(method, opclass, &found.ty)?;
+            check_opclass(method, opclass, ty)?;
         }
     }
     if create.columns.iter().any(|column| column.opclass.is_some()) {
@@ -565,6 +552,14 @@ fn metadata(create: &CreateIndex, table: &Table, index: &mut Index, method: Inde
         _ => &["fillfactor", "deduplicate_items"],
     };
     keep_options(create, index, known)
+}
+
+/// 42704 for an index by a method that has nothing for values of a type.
+pub(super) fn no_default_opclass(ty: &str, method: &str) -> Error {
+    let message = format!("data type {ty} has no default operator class for access method \"{method}\"");
+    Error::new(SqlState::UNDEFINED_OBJECT, message).hint(
+        "You must specify an operator class for the index or define a default operator class for the data type.",
+    )
 }
 
 /// Whether an index by one of these methods can be over a column of this type.

@@ -5,7 +5,7 @@ use crate::catalog::{Index, IndexMethod, Table};
 use crate::error::{Error, Result, SqlState};
 use crate::index::bitmap::ColumnIndex;
 use crate::index::inverted::Kind;
-use crate::sql::ddl::index::keep_options;
+use crate::sql::ddl::index::{keep_options, no_default_opclass};
 use crate::sql::statement::{CreateIndex, IndexColumn};
 use crate::types::Type;
 
@@ -66,15 +66,9 @@ fn operator_class(column: &IndexColumn, ty: &Type, method: IndexMethod) -> Resul
                 method.name()
             ))
         })?,
-        None => classes.find(|(_, _, accepts)| accepts(ty)).ok_or_else(|| {
-            undefined(format!(
-                "data type {shown} has no default operator class for access method \"{}\"",
-                method.name()
-            ))
-            .hint(
-                "You must specify an operator class for the index or define a default operator class for the data type.",
-            )
-        })?,
+        None => classes
+            .find(|(_, _, accepts)| accepts(ty))
+            .ok_or_else(|| no_default_opclass(&shown, method.name()))?,
     };
     if !accepts(ty) {
         let message = format!("operator class \"{class}\" does not accept data type {shown}");

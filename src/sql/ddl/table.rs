@@ -23,7 +23,7 @@ use crate::sql::dialect;
 use crate::sql::dml::defaults::DefaultValue;
 use crate::sql::dml::generated::{Place, check_kept};
 use crate::sql::dml::rows::Checks;
-use crate::sql::query::{self, Query};
+use crate::sql::query::Query;
 use crate::sql::response::{Response, Severity};
 use crate::sql::session::{Session, done};
 use crate::sql::shared::undefined_relation;
@@ -607,12 +607,7 @@ impl Session {
         if catalog.relation(&schema, &name.name).is_some() {
             return self.already_exists(&name.name, if_not_exists, "CREATE TABLE AS");
         }
-        let query = {
-            let schemas = self.shared.schemas(&catalog);
-            let environment = self.shared.environment();
-            let context = self.plan_context(&environment, &catalog, &schemas);
-            Arc::new(query::plan(query, &context)?)
-        };
+        let query = self.planned(query)?;
         let mut table = self.table_of_query(&schema, &name.name, columns, &query)?;
         set_persistence(&mut table, persistence);
         self.retry(|transaction| transaction.create_table(table.clone(), Vec::new())).await?;

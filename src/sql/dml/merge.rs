@@ -39,7 +39,7 @@ use crate::sql::dml::parts::{Changed, Locked, Parts, Size, bytes_of};
 use crate::sql::dml::returning::Returning;
 use crate::sql::dml::rows::Checks;
 use crate::sql::expressions::{Relation, row_type};
-use crate::sql::known::{factors, qualifier};
+use crate::sql::known::{factors, qualifier, quoted};
 use crate::sql::merge_words::{DEFAULT_VALUES, DO_NOTHING};
 use crate::sql::query::{self, Query};
 use crate::sql::response::Response;
@@ -277,10 +277,6 @@ fn is_nothing(list: &[ast::Assignment]) -> bool {
         }
         _ => false,
     }
-}
-
-fn quoted(name: &str) -> Ident {
-    Ident::with_quote('"', name)
 }
 
 fn case(branches: Vec<(Expr, Expr)>) -> Expr {
