@@ -10,9 +10,10 @@
 //!           1/8  everything else    transactions, sessions, plans, the program
 //! ```
 //!
-//! Shares are bounds, not reservations. Vectors are in none of them: they are mapped files, whose pages the kernel drops
-//! when it wants the memory, and reads again. What no share bounds is the last eighth. In it are inverted indexes, which are
-//! wholly in memory; the view `hither.memory` shows how much they take.
+//! The databases of a server have them together (`database/shared_memory.rs`). Shares are bounds, not reservations. Vectors
+//! are in none of them: they are mapped files, whose pages the kernel drops when it wants the memory, and reads again. What
+//! no share bounds is the last eighth. In it are inverted indexes, which are wholly in memory; the view `hither.memory` shows
+//! how much they take.
 
 use std::path::Path;
 

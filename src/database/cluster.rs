@@ -8,8 +8,9 @@
 //!    databases/16401/
 //! ```
 //!
-//! A database shares nothing with its neighbours: no transaction reads or writes two of them. So each is a [`Database`]
-//! in a folder, and all there is to keep together is the list.
+//! A database shares nothing on disk with its neighbours: no transaction reads or writes two of them. So each is a
+//! [`Database`] in a folder, and all there is to keep together is the list. In memory they have one budget
+//! (`shared_memory.rs`).
 //!
 //! ```text
 //!  DATABASES
@@ -91,7 +92,7 @@ impl Cluster {
     /// Opens or creates the data directory with all its databases. One that does not open is told in the log, and does
     /// not keep the others from being served.
     pub fn open(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Cluster> {
-        let options = Options { home: Some(dir.to_path_buf()), ..options };
+        let options = Options { home: Some(dir.to_path_buf()), ..options }.sharing();
         let main = Database::open(fs.clone(), dir, options.clone())?;
         let list = List::read(&*fs, dir)?;
         remove_unlisted(&*fs, dir, &list)?;

@@ -53,6 +53,7 @@ pub mod scrub;
 mod sequences;
 // SERIALIZABLE.
 mod serializable;
+mod shared_memory;
 // Room on disk.
 mod sizes;
 // Which moments somebody still looks at.
@@ -100,6 +101,7 @@ use self::control::Control;
 use self::core::Core;
 use self::generations::Due;
 pub use self::scrub::ScrubOptions;
+use self::shared_memory::SharedMemory;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::error::Result;
@@ -136,6 +138,8 @@ pub struct Options {
     pub graph_bytes_max: u64,
     /// Memory for metadata indexes; what does not fit is in files of which the page cache has what it can.
     pub metadata_bytes_max: u64,
+    /// Of other databases as well, instead of so much for this one ([`Options::sharing`]).
+    pub shared: Option<SharedMemory>,
     /// A transaction's writes to one table move to private files once they take this much memory.
     pub overlay_bytes_max: usize,
     /// Checkpoints save live set and metadata indexes of tables that have so many rows.
@@ -163,6 +167,7 @@ impl Default for Options {
             clock: Clock::default(),
             graph_bytes_max: u64::MAX,
             metadata_bytes_max: u64::MAX,
+            shared: None,
             overlay_bytes_max: 64 << 20,
             // Making them anew from so many rows takes an open less than 10 ms; two syncs take a checkpoint as long.
             bitmap_rows_min: 8192,

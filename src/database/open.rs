@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::Bound;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -61,9 +61,8 @@ impl Database {
         let log: Arc<dyn Log> = Arc::new(log);
         let catalog = load_catalog(&store)?;
         remove_strangers(&*fs, dir, &store, &catalog)?;
-        let room = Room::new(fs.clone(), dir.join(SPILL), options.graph_bytes_max)?;
+        let (room, share) = memory_of(&fs, dir.join(SPILL), &options)?;
         let generations = Generations::new(room);
-        let share = Share::new(fs.clone(), dir.join(SPILL), options.metadata_bytes_max);
         let bitmaps = Bitmaps::new(share);
         let opening = Opening {
             fs: &fs,
@@ -83,6 +82,18 @@ impl Database {
         recover_slots(&core)?;
         Database::start(Arc::new(core), control)
     }
+}
+
+/// Memory for graphs and for metadata indexes.
+fn memory_of(fs: &Arc<dyn Fs>, spill: PathBuf, options: &Options) -> Result<(Arc<Room>, Arc<Share>)> {
+    let fs = fs.clone();
+    Ok(match &options.shared {
+        Some(shared) => (shared.graphs.within(fs.clone(), spill.clone())?, shared.metadata.within(fs, spill)),
+        None => (
+            Room::new(fs.clone(), spill.clone(), options.graph_bytes_max)?,
+            Share::new(fs, spill, options.metadata_bytes_max),
+        ),
+    })
 }
 
 /// Sixteen bytes that no other directory has: from the standard library's per-process random hash keys.

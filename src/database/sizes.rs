@@ -60,14 +60,14 @@ impl Database {
         }
     }
 
-    /// What is held in memory, by purpose.
+    /// What is held in memory, by purpose: by all databases that share it, but for the inverted indexes.
     pub fn memory(&self) -> Usage {
-        let (stats, room) = (self.core.store.stats(), self.core.generations.room());
-        let share = self.core.bitmaps.share();
+        let (stats, room) = (self.core.store.stats(), self.core.generations.room().whole());
+        let share = self.core.bitmaps.share().whole();
         let tables = self.core.version.load();
         Usage {
             cache: stats.cache_bytes.saturating_sub(stats.table_memory_bytes) as u64,
-            memtables: stats.memtable_bytes as u64,
+            memtables: (stats.memtable_bytes + stats.others_memtable_bytes) as u64,
             graphs: room.held(),
             graphs_spilled: room.spilled(),
             metadata: share.held(),

@@ -16,14 +16,14 @@
 //! Nothing in such a file is meant to last. When one cannot be made (a full disk) the words are taken from memory, and
 //! `held` exceeds its bound: a graph that was begun is finished.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::error::Result;
 use crate::fs::{File, Fs, OpenMode, WordMap};
 
-/// Memory for graphs, shared by all of a database.
+/// Memory for graphs, shared by all of a database, or by the databases of a server.
 pub struct Room {
     held: AtomicU64,
     held_max: AtomicU64,
@@ -54,10 +54,19 @@ impl Room {
     /// `held_max` bytes of memory; what is beyond goes to files in `dir`, which need not exist. Files that a crash left
     /// there are removed.
     pub fn new(fs: Arc<dyn Fs>, dir: PathBuf, held_max: u64) -> Result<Arc<Room>> {
-        if fs.exists(&dir) {
-            fs.remove_dir_all(&dir)?;
-        }
+        remove_left(&*fs, &dir)?;
         Ok(Room::of(held_max, Some((fs, dir)), None))
+    }
+
+    /// `held_max` bytes of memory, for rooms that have files of their own ([`Room::within`]).
+    pub fn bound(held_max: u64) -> Arc<Room> {
+        Room::of(held_max, None, None)
+    }
+
+    /// The memory of this room, which others share; what is beyond goes to files in `dir`, as in [`Room::new`].
+    pub fn within(self: &Arc<Room>, fs: Arc<dyn Fs>, dir: PathBuf) -> Result<Arc<Room>> {
+        remove_left(&*fs, &dir)?;
+        Ok(Room::of(u64::MAX, Some((fs, dir)), Some(self.clone())))
     }
 
     /// At most `held_max` bytes of this room's memory; what is beyond goes to the same files.
@@ -87,6 +96,11 @@ impl Room {
     /// Bytes in memory.
     pub fn held(&self) -> u64 {
         self.held.load(Ordering::Relaxed)
+    }
+
+    /// What others share with this one, or this one where they do not.
+    pub fn whole(&self) -> &Room {
+        self.whole.as_deref().unwrap_or(self)
     }
 
     /// Bytes that should be in memory at most.
@@ -148,15 +162,21 @@ impl Room {
         })
     }
 
+    /// Counts bytes in a file.
+    fn spilled_anew(self: &Arc<Room>, bytes: u64) -> Held {
+        self.spilled.fetch_add(bytes, Ordering::Relaxed);
+        let whole = self.whole.as_ref().map(|whole| Box::new(whole.spilled_anew(bytes)));
+        Held { room: self.clone(), bytes, spilled: true, _whole: whole }
+    }
+
     fn spilled_file(
         self: &Arc<Room>,
         bytes: u64,
         fill: impl FnOnce(&dyn File) -> Result<()>,
     ) -> Option<(WordMap, Held)> {
-        if let Some(whole) = &self.whole {
-            return whole.spilled_file(bytes, fill);
-        }
-        let (fs, dir) = self.disk.as_ref()?;
+        let Some((fs, dir)) = self.disk.as_ref() else {
+            return self.whole.as_ref()?.spilled_file(bytes, fill);
+        };
         let make = || {
             // Nobody looks for it after a crash.
             fs.create_dir(dir)?;
@@ -171,8 +191,7 @@ impl Room {
         match make() {
             Ok(map) => {
                 self.warned.store(false, Ordering::Relaxed);
-                self.spilled.fetch_add(bytes, Ordering::Relaxed);
-                Some((map, Held { room: self.clone(), bytes, spilled: true, _whole: None }))
+                Some((map, self.spilled_anew(bytes)))
             }
             Err(error) => {
                 if !self.warned.swap(true, Ordering::Relaxed) {
@@ -182,6 +201,11 @@ impl Room {
             }
         }
     }
+}
+
+/// Removes the files that a crash left.
+fn remove_left(fs: &dyn Fs, dir: &Path) -> Result<()> {
+    if fs.exists(dir) { fs.remove_dir_all(dir) } else { Ok(()) }
 }
 
 /// Bytes copied at a time: a read and a write of a megabyte cost little beside what they move.

@@ -44,7 +44,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Memory is added up anew once so much of what it may be has come: adding up looks at every tree.
 const MEMORY_PARTS: usize = 64;
 
-/// The least part of memory that trees which can be flushed have, however much others fill.
+/// The least part of memory that trees which can be flushed have, however much others fill, of this store or another.
 const SOUND_PARTS: usize = 4;
 
 /// The way into a tree.
@@ -245,8 +245,8 @@ impl Shared {
     /// Bytes in memtables that can be flushed, and from where on the largest of them is.
     pub(super) fn memory(&self) -> (usize, usize) {
         let (sound, stuck) = self.memory_parts();
-        let all = self.context.options.memtables_bytes_max;
-        (sound, all.saturating_sub(stuck).max(all / SOUND_PARTS))
+        let (all, others) = (self.context.options.memtables_bytes_max, self.context.memory.others());
+        (sound, all.saturating_sub(stuck.saturating_add(others)).max(all / SOUND_PARTS))
     }
 
     /// Bytes in memtables that can be flushed, and in others.

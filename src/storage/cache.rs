@@ -31,7 +31,7 @@ pub use self::guides::{Guide, Part};
 use self::guides::{Guides, charge};
 use super::sstable::DataBlock;
 
-/// A block's name: number of the table, offset in the file.
+/// A block's name: that of the open table, offset in the file.
 type Key = (u64, u64);
 
 /// Enough that two cores seldom meet; budgets are per shard, so more would make small caches coarse.
@@ -51,6 +51,8 @@ pub struct Cache {
     /// Bytes of all blocks that gets have brought in for others.
     turned: AtomicUsize,
     bytes_max: usize,
+    /// Names that open tables have had so far.
+    names: AtomicU64,
 }
 
 /// Who brings a block in.
@@ -102,7 +104,13 @@ impl Cache {
             share: AtomicUsize::new(bytes_max / SHARDS),
             turned: AtomicUsize::new(0),
             bytes_max,
+            names: AtomicU64::new(0),
         }
+    }
+
+    /// A name for an open table that no other has had, in whichever store it is.
+    pub fn new_name(&self) -> u64 {
+        self.names.fetch_add(1, Relaxed)
     }
 
     /// What it takes to keep a part of so many bytes in a guide.
@@ -144,6 +152,11 @@ impl Cache {
         self.share.store(share, Relaxed);
         // Who puts a block in looks at the share under the shard's lock: before this it is evicted here, or else sees it.
         self.shards.iter().for_each(|shard| shard.clock.write().make_room(share));
+    }
+
+    /// What guides take.
+    pub fn guide_bytes(&self) -> usize {
+        self.guide_bytes.load(Relaxed)
     }
 
     /// The last quarter is for blocks that are read again and again.
@@ -201,9 +214,9 @@ impl Cache {
     }
 
     /// Lets go of blocks of a table that is gone.
-    pub fn forget(&self, number: u64, offsets: impl Iterator<Item = u64>) {
+    pub fn forget(&self, name: u64, offsets: impl Iterator<Item = u64>) {
         for offset in offsets {
-            let key = (number, offset);
+            let key = (name, offset);
             let shard = self.shard(mix(key));
             let is_there = shard.clock.read().place(key, mix(key)).is_some();
             if is_there {

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::cache::Cache;
 use super::limiter::Limiter;
 use super::options::Options;
+use super::pool::{Pool, Told};
 use super::shape::Shape;
 use super::signal::Signal;
 use super::sstable::Table;
@@ -22,7 +22,7 @@ pub struct Context {
     pub fs: Arc<dyn Fs>,
     pub dir: PathBuf,
     pub options: Options,
-    pub cache: Cache,
+    pub pool: Arc<Pool>,
     pub signal: Signal,
     pub traffic: Traffic,
     pub memory: Memory,
@@ -67,7 +67,6 @@ pub struct Traffic {
 }
 
 /// How much memory memtables take, as of the last time somebody added it up, and what has come since.
-#[derive(Default)]
 pub struct Memory {
     /// Of trees whose last flush did not fail.
     sound: AtomicUsize,
@@ -76,9 +75,20 @@ pub struct Memory {
     since: AtomicUsize,
     /// Of writes that were let in and are not there yet.
     reserved: AtomicUsize,
+    told: Told,
 }
 
 impl Memory {
+    fn new(pool: Arc<Pool>) -> Memory {
+        Memory {
+            sound: AtomicUsize::new(0),
+            stuck: AtomicUsize::new(0),
+            since: AtomicUsize::new(0),
+            reserved: AtomicUsize::new(0),
+            told: Told::new(pool),
+        }
+    }
+
     pub fn grown(&self, bytes: usize) {
         self.since.fetch_add(bytes, Relaxed);
     }
@@ -97,6 +107,12 @@ impl Memory {
         let _ = self.since.fetch_update(Relaxed, Relaxed, rest);
         self.sound.store(sound, Relaxed);
         self.stuck.store(stuck, Relaxed);
+        self.told.tell(sound + stuck);
+    }
+
+    /// What the memtables of other stores take.
+    pub fn others(&self) -> usize {
+        self.told.others()
     }
 
     /// What has come since somebody added up.
@@ -128,14 +144,16 @@ impl Traffic {
 
 impl Context {
     pub fn new(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Context {
+        let own = || Arc::new(Pool::new(options.cache_bytes_max));
+        let pool = options.pool.clone().unwrap_or_else(own);
         Context {
             fs,
             dir: dir.to_owned(),
-            cache: Cache::new(options.cache_bytes_max),
+            memory: Memory::new(pool.clone()),
+            pool,
             options,
             signal: Signal::default(),
             traffic: Traffic::default(),
-            memory: Memory::default(),
             limiter: Limiter::default(),
             shapes: Shapes::default(),
             next_number: AtomicU64::new(1),

@@ -1,8 +1,10 @@
 //! What can be tuned, with the reason for each default.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::limiter::RATE;
+use super::pool::Pool;
 
 /// Sizes and limits of a [`Store`](super::Store).
 #[derive(Clone, Debug)]
@@ -10,7 +12,8 @@ pub struct Options {
     /// A memtable is frozen once it holds this many bytes. 16 MiB flushes in a fraction of a second and
     /// keeps the skip list near the processor's caches.
     pub memtable_bytes_max: usize,
-    /// All memtables together; beyond, the largest is frozen, and writers wait longer and longer.
+    /// All memtables together, those of other stores of the pool included; beyond, the largest is frozen, and writers wait
+    /// longer and longer.
     pub memtables_bytes_max: usize,
     /// Writers of a tree wait while more frozen memtables than this are not flushed.
     pub frozen_memtables_max: usize,
@@ -22,6 +25,8 @@ pub struct Options {
     pub background_bytes_per_second: u64,
     /// Decoded blocks, and indexes and filters of tables, kept in memory.
     pub cache_bytes_max: usize,
+    /// Memory that other stores share; without one a store has a pool of its own, whose cache is of `cache_bytes_max`.
+    pub pool: Option<Arc<Pool>>,
     /// Decoded size at which a data block is closed: large enough to deflate well, small enough to inflate
     /// in some 50 us.
     pub block_bytes: usize,
@@ -46,6 +51,7 @@ impl Default for Options {
             flush_wait_max: Duration::from_secs(60),
             background_bytes_per_second: RATE,
             cache_bytes_max: 256 << 20,
+            pool: None,
             block_bytes: 16 << 10,
             table_bytes_max: 32 << 20,
             level0_tables_max: 8,
@@ -67,6 +73,7 @@ impl Options {
             flush_wait_max: Duration::from_secs(60),
             background_bytes_per_second: RATE,
             cache_bytes_max: 64 << 10,
+            pool: None,
             block_bytes: 256,
             table_bytes_max: 2 << 10,
             level0_tables_max: 3,

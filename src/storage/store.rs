@@ -61,13 +61,16 @@ pub(super) struct Trees {
 pub struct Stats {
     pub trees: usize,
     pub memtable_bytes: usize,
+    /// Those of other stores that share the memory.
+    pub others_memtable_bytes: usize,
     pub table_count: usize,
     pub table_bytes: u64,
     /// Tables that no checkpoint has yet; many of them slow reads down, and a checkpoint lets them be
     /// compacted.
     pub pending_table_count: usize,
     pub pending_table_bytes: u64,
-    /// Indexes and filters of open tables, as far as they are in memory, and how many there may be.
+    /// Indexes and filters of open tables, as far as they are in memory, and how many there may be; as all that the cache
+    /// has, those of the stores that share it.
     pub table_memory_bytes: usize,
     pub table_memory_bytes_max: usize,
     /// What the block cache has: blocks, and those.
@@ -248,10 +251,12 @@ impl Store {
 
     pub fn stats(&self) -> Stats {
         let context = &self.shared.context;
-        let (cache_hits, cache_misses) = context.cache.counts();
+        let (cache_hits, cache_misses) = context.pool.cache.counts();
         let mut stats =
-            Stats { cache_bytes: context.cache.bytes(), cache_hits, cache_misses, ..Stats::default() };
-        stats.table_memory_bytes_max = context.cache.guide_bytes_max();
+            Stats { cache_bytes: context.pool.cache.bytes(), cache_hits, cache_misses, ..Stats::default() };
+        stats.table_memory_bytes = context.pool.cache.guide_bytes();
+        stats.table_memory_bytes_max = context.pool.cache.guide_bytes_max();
+        stats.others_memtable_bytes = context.memory.others();
         let traffic = &context.traffic;
         stats.arrived_bytes = traffic.arrived_bytes.load(Relaxed);
         stats.merged_bytes = traffic.merged_bytes.load(Relaxed);
@@ -277,7 +282,6 @@ impl Store {
             for table in tree.all_tables() {
                 stats.table_count += 1;
                 stats.table_bytes += table.meta().bytes;
-                stats.table_memory_bytes += table.memory_bytes();
             }
         }
         stats

@@ -32,6 +32,7 @@ pub fn options(archive: bool) -> Options {
     let archive = ArchiveOptions { dir: archive.then(|| ARCHIVE.into()), ..ArchiveOptions::default() };
     Options {
         home: None,
+        shared: None,
         background: false,
         build_threads: 1,
         log_segment_bytes: 32 << 10,
@@ -56,6 +57,7 @@ pub fn options(archive: bool) -> Options {
             flush_wait_max: std::time::Duration::from_secs(60),
             background_bytes_per_second: 0,
             cache_bytes_max: 64 << 10,
+            pool: None,
             block_bytes: 512,
             table_bytes_max: 8 << 10,
             level0_tables_max: 3,

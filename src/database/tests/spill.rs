@@ -3,6 +3,7 @@
 use super::vacuum::{commit, create_index, index_of, load};
 use super::*;
 use crate::database::BuildProgress;
+use crate::database::Cluster;
 use crate::fs::faulty::{Fault, Op, What};
 use crate::fs::{DiskFs, FaultyFs};
 use std::io::ErrorKind;
@@ -135,6 +136,47 @@ fn a_tail_that_memory_does_not_hold_is_linked_at_once() {
 
 fn open_small(fs: &Arc<dyn Fs>, dir: &Path, metadata_bytes_max: u64) -> Arc<Database> {
     Database::open(fs.clone(), dir, Options { metadata_bytes_max, ..options() }).unwrap()
+}
+
+/// Two databases with the memory of one: what the first holds the second lacks, but for a quarter, and is read in files.
+#[test]
+fn databases_of_a_server_share_one_budget() {
+    const METADATA_MAX: u64 = 400_000;
+    const GRAPHS_MAX: u64 = 512 << 10;
+    let fs: Arc<dyn Fs> = Arc::new(MemoryFs::new());
+    let options =
+        Options { metadata_bytes_max: METADATA_MAX, graph_bytes_max: GRAPHS_MAX, ..super::options() };
+    let cluster = Cluster::open(fs.clone(), Path::new("/db"), options.clone()).unwrap();
+    let second = cluster.create("second").unwrap().database.unwrap();
+    let tables = [cluster.main(), &second].map(|database| {
+        let numbers = create_numbers(database, "numbers");
+        load_numbers(database, numbers, 0..40_000);
+        let table = create_t(database);
+        create_index(database, table);
+        load(database, table, 0..5_000, "x");
+        (numbers, table)
+    });
+    let usage = second.memory();
+    assert_eq!((usage.metadata, usage.graphs), (cluster.main().memory().metadata, usage.graphs));
+    assert!(usage.metadata <= METADATA_MAX / 4 * 5 && usage.graphs <= GRAPHS_MAX, "{usage:?}");
+    assert!(usage.metadata_spilled > 0 && usage.graphs_spilled > 0, "{usage:?}");
+    let alone: Arc<dyn Fs> = Arc::new(MemoryFs::new());
+    let plain = open_small(&alone, Path::new("/db"), u64::MAX);
+    let numbers = create_numbers(&plain, "numbers");
+    load_numbers(&plain, numbers, 0..40_000);
+    let expected = said(&plain, numbers);
+    for (database, (numbers, table)) in [cluster.main(), &second].into_iter().zip(tables) {
+        assert_eq!(said(database, numbers), expected);
+        everything_is_found(database, table, 5_000);
+        database.check().unwrap();
+    }
+    // What goes leaves its memory to the other, whose next commits settle what they find too much.
+    drop(second);
+    cluster.remove("second").unwrap();
+    load_numbers(cluster.main(), tables[0].0, 40_000..41_000);
+    let usage = cluster.main().memory();
+    assert!(usage.metadata <= METADATA_MAX && usage.metadata > METADATA_MAX / 2, "{usage:?}");
+    cluster.close().unwrap();
 }
 
 fn create_numbers(database: &Arc<Database>, name: &str) -> Oid {

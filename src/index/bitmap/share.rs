@@ -41,6 +41,8 @@ const FILE_BYTES_MIN: u64 = 1 << 20;
 const FILE_BYTES_MAX: u64 = 64 << 20;
 /// A pass frees so much more than is too much, or an eighth of the share if that is less.
 const PASS_BYTES_MAX: u64 = 4 << 20;
+/// The least part that one of several has, however much the others hold: they may never move any of it again.
+const LEAST_PART: u64 = 4;
 
 /// Bytes that a pass has to free, counted down by what it has moved: who reads the state from before the pass holds that
 /// for longer.
@@ -131,6 +133,16 @@ impl Share {
         Share::of(held_max, Some((fs, dir)), None)
     }
 
+    /// `held_max` bytes of memory, for shares that have files of their own ([`Share::within`]).
+    pub fn bound(held_max: u64) -> Arc<Share> {
+        Share::of(held_max, None, None)
+    }
+
+    /// The memory of this share, which others have as well; what is beyond goes to files in `dir`, as in [`Share::new`].
+    pub fn within(self: &Arc<Share>, fs: Arc<dyn Fs>, dir: PathBuf) -> Arc<Share> {
+        Share::of(self.held_max, Some((fs, dir)), Some(self.clone()))
+    }
+
     /// Counts in this one, and stays in memory whatever is beyond.
     pub fn kept(self: &Arc<Share>) -> Arc<Share> {
         Share::of(u64::MAX, None, Some(self.clone()))
@@ -160,21 +172,33 @@ impl Share {
         self.spilled.load(Ordering::Relaxed)
     }
 
+    /// What others share with this one, or this one where they do not.
+    pub fn whole(&self) -> &Share {
+        self.whole.as_deref().unwrap_or(self)
+    }
+
+    /// What may be in memory: what the others leave of what they share, a part of it at least.
+    fn bytes_max(&self) -> u64 {
+        let Some(whole) = self.whole.as_ref().filter(|_| self.has_files()) else { return self.held_max };
+        let others = whole.held().saturating_sub(self.held());
+        self.held_max.min(whole.held_max.saturating_sub(others).max(whole.held_max / LEAST_PART))
+    }
+
     /// Whether more is in memory than should be.
     pub fn is_over(&self) -> bool {
-        self.held() > self.held_max
+        self.held() > self.bytes_max()
     }
 
     /// What a pass has to free, when more is in memory than should be: as much as is too much, and a bit more, so that not
     /// each commit needs another.
     pub fn excess(&self) -> Excess {
-        let held = self.held();
-        if held <= self.held_max {
+        let (held, held_max) = (self.held(), self.bytes_max());
+        if held <= held_max {
             return Excess::default();
         }
-        let wanted = self.held_max - (self.held_max / 8).min(PASS_BYTES_MAX);
+        let wanted = held_max - (held_max / 8).min(PASS_BYTES_MAX);
         // More would leave so little that chunks which are written come and go.
-        let bitmaps = self.bitmaps.load(Ordering::Relaxed).saturating_sub(self.held_max / 2);
+        let bitmaps = self.bitmaps.load(Ordering::Relaxed).saturating_sub(held_max / 2);
         Excess { held: held - wanted, bitmaps }
     }
 
@@ -191,6 +215,16 @@ impl Share {
     fn subtract(&self, bytes: u64) {
         self.held.fetch_sub(bytes, Ordering::Relaxed);
         self.whole.iter().for_each(|whole| whole.subtract(bytes));
+    }
+
+    fn add_spilled(&self, bytes: u64) {
+        self.spilled.fetch_add(bytes, Ordering::Relaxed);
+        self.whole.iter().for_each(|whole| whole.add_spilled(bytes));
+    }
+
+    fn subtract_spilled(&self, bytes: u64) {
+        self.spilled.fetch_sub(bytes, Ordering::Relaxed);
+        self.whole.iter().for_each(|whole| whole.subtract_spilled(bytes));
     }
 
     fn hold(self: &Arc<Share>, bytes: usize) -> Held {
@@ -248,7 +282,7 @@ impl Share {
 
     fn taken(self: &Arc<Share>, places: &mut Places, number: u32) -> Place {
         places.taken += 1;
-        self.spilled.fetch_add(places.file.place_bytes as u64, Ordering::Relaxed);
+        self.add_spilled(places.file.place_bytes as u64);
         Place { share: self.clone(), file: places.file.clone(), number, len: 0, sum: 0 }
     }
 
@@ -272,7 +306,7 @@ impl Share {
 
     fn free_place(&self, place: &Place) {
         let file = &place.file;
-        self.spilled.fetch_sub(file.place_bytes as u64, Ordering::Relaxed);
+        self.subtract_spilled(file.place_bytes as u64);
         let mut sizes = self.files.lock();
         let files = sizes.get_mut(&file.place_bytes).expect("a place is of a file of its size");
         let places = files.all.get_mut(&file.number).expect("a file with a place that is taken stays");

@@ -94,6 +94,7 @@ impl Guide {
     }
 
     /// Bytes that it holds.
+    #[cfg(test)]
     pub fn bytes(&self) -> usize {
         let lead = self.lead();
         lead.index.as_ref().map_or(0, Index::bytes) + lead.filter.as_ref().map_or(0, Filter::bytes)

@@ -50,6 +50,8 @@ struct Shared {
     file: Arc<dyn File>,
     footer: Footer,
     guide: Arc<Guide>,
+    /// Under which the cache has its blocks.
+    cached_as: u64,
     /// Held by the one who reads index or filter for the cache; others want the same.
     reading: Mutex<()>,
     /// Bytes of the index in memory, once it was read; before, those that it has in the file, where it may be deflated.
@@ -88,6 +90,7 @@ impl Table {
             file,
             footer,
             guide: Arc::default(),
+            cached_as: context.pool.cache.new_name(),
             reading: Mutex::default(),
             index_bytes: AtomicUsize::new(footer.index.len as usize),
             needless: AtomicU32::new(0),
@@ -178,7 +181,7 @@ impl Table {
 
     fn read_index(&self, cache: bool) -> Result<Index> {
         let can_be_kept =
-            || self.shared.context.cache.room(self.shared.index_bytes.load(Relaxed)) != Room::None;
+            || self.shared.context.pool.cache.room(self.shared.index_bytes.load(Relaxed)) != Room::None;
         let reading = (cache && can_be_kept()).then(|| self.shared.reading.lock());
         if reading.is_some()
             && let Some(index) = &self.shared.guide.lead().index
@@ -190,7 +193,7 @@ impl Table {
         let index = Index::read(&*self.shared.file, self.shared.name, &self.shared.footer)?;
         self.shared.index_bytes.store(index.bytes(), Relaxed);
         if reading.is_some() {
-            self.shared.context.cache.keep(&self.shared.guide, Part::Index(index.clone()));
+            self.shared.context.pool.cache.keep(&self.shared.guide, Part::Index(index.clone()));
         }
         Ok(index)
     }
@@ -204,7 +207,7 @@ impl Table {
         let bytes = self.filter_bytes();
         let needless = self.shared.needless.load(Relaxed) as usize;
         let is_paid = needless.saturating_mul(self.shared.context.options.block_bytes) >= bytes;
-        let is_worth = match self.shared.context.cache.room(bytes) {
+        let is_worth = match self.shared.context.pool.cache.room(bytes) {
             Room::Free => is_paid || !self.shared.guide.was_filter_driven_out(),
             Room::Taken => is_paid,
             Room::None => false,
@@ -215,7 +218,7 @@ impl Table {
         }
         let filter = self.read_filter()?;
         self.shared.needless.store(0, Relaxed);
-        self.shared.context.cache.keep(&self.shared.guide, Part::Filter(filter.clone()));
+        self.shared.context.pool.cache.keep(&self.shared.guide, Part::Filter(filter.clone()));
         Some(filter)
     }
 
@@ -262,13 +265,13 @@ impl Table {
 
     /// A data block, from the cache or the file, for a scan; `cache` says whether it goes into the cache.
     pub fn block(&self, place: Handle, cache: bool) -> Result<DataBlock> {
-        let key = (self.shared.name.number, place.offset);
-        if let Some(block) = self.shared.context.cache.get(key) {
+        let key = (self.shared.cached_as, place.offset);
+        if let Some(block) = self.shared.context.pool.cache.get(key) {
             return Ok(block);
         }
         let block = read_data(&*self.shared.file, self.shared.name, place)?;
         if cache {
-            self.shared.context.cache.insert(key, block.clone(), By::Scan);
+            self.shared.context.pool.cache.insert(key, block.clone(), By::Scan);
         }
         Ok(block)
     }
@@ -281,13 +284,13 @@ impl Table {
 
     /// What `read` makes of a data block.
     fn with_block<T>(&self, place: Handle, read: impl Fn(&DataBlock) -> T) -> Result<T> {
-        let key = (self.shared.name.number, place.offset);
-        if let Some(found) = self.shared.context.cache.with(key, &read) {
+        let key = (self.shared.cached_as, place.offset);
+        if let Some(found) = self.shared.context.pool.cache.with(key, &read) {
             return Ok(found);
         }
         let block = read_data(&*self.shared.file, self.shared.name, place)?;
         let found = read(&block);
-        self.shared.context.cache.insert(key, block, By::Get);
+        self.shared.context.pool.cache.insert(key, block, By::Get);
         Ok(found)
     }
 
@@ -333,11 +336,6 @@ impl Table {
     ) -> Error {
         Error::corrupt(self.shared.path.display(), offset, expected, found)
     }
-
-    /// Bytes of index and filter as far as they are in memory; the cache counts them.
-    pub fn memory_bytes(&self) -> usize {
-        self.shared.guide.bytes()
-    }
 }
 
 impl Drop for Table {
@@ -354,7 +352,7 @@ impl Shared {
     fn forget_blocks(&self) {
         if let Some(index) = &self.guide.lead().index {
             let offsets = (0..index.len()).map(|at| index.place(at).offset);
-            self.context.cache.forget(self.name.number, offsets);
+            self.context.pool.cache.forget(self.cached_as, offsets);
         }
     }
 }
@@ -362,7 +360,7 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         self.forget_blocks();
-        self.context.cache.forget_guide(&self.guide);
+        self.context.pool.cache.forget_guide(&self.guide);
     }
 }
 

@@ -5,6 +5,7 @@
 //! - `clean.rs`: a vacuum writes in proportion to what it frees;
 //! - `crash.rs`: so it does when the machine stops, or a call fails, at any operation on files;
 //! - `damage.rs`: any changed byte in a table or manifest gives an error or the right answer;
+//! - `pool.rs`: stores that share their memory stay within it together, and never see each other's blocks;
 //! - `guides.rs`: indexes and filters of tables stay within the cache's budget, and are read again when they have to be;
 //! - `packing.rs`: tables are deflated unless they are merged soon;
 //! - `stalls.rs`: who writes more than is flushed waits or is refused, and nobody else;
@@ -16,6 +17,7 @@ mod damage;
 mod guides;
 mod model;
 mod packing;
+mod pool;
 mod stalls;
 mod threads;
 
