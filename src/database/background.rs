@@ -1,6 +1,7 @@
 //! The threads behind the queries: each does steps while there are any and rests otherwise.
 //!
 //! ```text
+//! log writer    makes durable what did not wait for it (commit.rs)
 //! indexer       moves rows from tails into graphs and lists (indexer.rs)
 //! checkpointer  saves generations and lets go of old log (checkpoint.rs)
 //! archiver      copies whole segments of the log (backup/)
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use crate::database::Database;
+use crate::database::commit;
 use crate::database::generations::Due;
 use crate::database::indexer::{self, INDEXER_REST};
 use crate::error::{Error, Result};
@@ -86,6 +88,7 @@ impl Stop {
 
 impl Background {
     pub fn start(&self, database: &Arc<Database>) -> Result<()> {
+        self.spawn("log writer", database, commit::LATE, |database| database.step_log_writer())?;
         let indexer = |database: &Database| database.index_tails(indexer::is_due);
         self.spawn("indexer", database, INDEXER_REST, indexer)?;
         let mut known = Checkpoints::new();

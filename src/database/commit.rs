@@ -16,21 +16,32 @@
 //!    while this one is published,
 //! 5. publishes its group in log order (a group waits until the one before is published), and answers its followers.
 //!
+//! A group of which nobody waits for the disk (`synchronous_commit = off`) is published without the sync, which follows
+//! within [`LATE`]: a crash of the machine before that loses its commits, from the last one on and never half of one.
+//!
 //! A failed append (a full disk is one) or sync fails every commit of the group, and publishes none. What was
 //! appended but not known to be durable is decided by recovery; nobody was told that it is there.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::error::Result;
 use crate::log::{Log, Position, Record};
 
+/// How long commits that do not wait for the disk may not be there: PostgreSQL's `wal_writer_delay`.
+pub const LATE: Duration = Duration::from_millis(200);
+
 /// What a transaction wants committed.
 pub trait Work: Send + 'static {
     /// Its records in order; the last is its Commit.
     fn records<'a>(&'a self, records: &mut Vec<Record<'a>>);
+
+    /// Whether it is acknowledged only when it is on disk.
+    fn waits_for_disk(&self) -> bool;
 }
 
 /// Makes durable work visible. Called in log order, by one thread at a time.
@@ -44,6 +55,8 @@ pub struct Commits<W: Work> {
     log: Arc<dyn Log>,
     publisher: Arc<dyn Publish<W>>,
     queue: Mutex<Queue<W>>,
+    /// Whether something was published that may not be on disk.
+    is_late: AtomicBool,
     /// Held from the append of a group until it is durable and has its turn to be published.
     appending: Mutex<()>,
     /// Held while a group is published.
@@ -104,7 +117,14 @@ pub struct Pending<W: Work> {
 impl<W: Work> Commits<W> {
     pub fn new(log: Arc<dyn Log>, publisher: Arc<dyn Publish<W>>) -> Arc<Commits<W>> {
         let queue = Mutex::new(Queue { waiting: VecDeque::new(), led: false });
-        Arc::new(Commits { log, publisher, queue, appending: Mutex::default(), publishing: Mutex::default() })
+        Arc::new(Commits {
+            log,
+            publisher,
+            queue,
+            is_late: AtomicBool::new(false),
+            appending: Mutex::default(),
+            publishing: Mutex::default(),
+        })
     }
 
     /// Queues the work. The position that the leader's or follower's outcome carries is that of its Commit record.
@@ -135,6 +155,12 @@ impl<W: Work> Commits<W> {
         }
     }
 
+    /// Makes durable what was published before it was. An error is one that the log repeats to all who commit.
+    pub fn sync_late(&self) -> Result<()> {
+        // Noted by who has appended: what is noted again from here on is synced again.
+        if self.is_late.swap(false, Ordering::AcqRel) { self.log.sync().map(drop) } else { Ok(()) }
+    }
+
     /// One group, from queue to answers; returns the outcome of its first commit, the leader's own.
     fn lead(self: &Arc<Self>) -> Result<Position> {
         let appending = self.appending.lock();
@@ -159,7 +185,7 @@ impl<W: Work> Commits<W> {
         }
     }
 
-    /// The position of each commit, in order.
+    /// The position of each commit, in order. Durable unless nobody waits for that.
     fn make_durable(&self, group: &[Request<W>]) -> Result<Vec<Position>> {
         let mut records = Vec::with_capacity(2 * group.len());
         let mut ends = Vec::with_capacity(group.len());
@@ -168,7 +194,11 @@ impl<W: Work> Commits<W> {
             ends.push(records.len());
         }
         let positions = self.log.append(&records)?;
-        self.log.sync()?;
+        if group.iter().any(|request| request.work.waits_for_disk()) {
+            self.log.sync()?;
+        } else {
+            self.is_late.store(true, Ordering::Release);
+        }
         Ok(ends.into_iter().map(|end| positions[end - 1]).collect())
     }
 
@@ -267,11 +297,18 @@ mod tests {
     use crate::log::TxnId;
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+    /// Of numbers from [`HURRIED`] on nobody waits for the disk.
     struct Note(u64);
+
+    const HURRIED: u64 = 1 << 32;
 
     impl Work for Note {
         fn records<'a>(&'a self, records: &mut Vec<Record<'a>>) {
             records.push(Record::Commit { txn: TxnId(self.0), time: None });
+        }
+
+        fn waits_for_disk(&self) -> bool {
+            self.0 < HURRIED
         }
     }
 
@@ -351,6 +388,26 @@ mod tests {
         log.failing.store(false, Ordering::Relaxed);
         commits.commit(Note(2)).unwrap();
         assert_eq!(published.0.lock().iter().map(|p| p.1).collect::<Vec<_>>(), [2]);
+    }
+
+    #[test]
+    fn who_does_not_wait_for_the_disk_is_synced_later_or_with_who_does() {
+        let (log, published) = (Arc::new(SlowLog::default()), Arc::new(Published::default()));
+        let commits = Commits::new(log.clone(), published.clone());
+        let syncs = || log.syncs.load(Ordering::Relaxed);
+        for n in 0..10 {
+            commits.commit(Note(HURRIED + n)).unwrap();
+        }
+        assert_eq!((published.0.lock().len(), syncs()), (10, 0));
+        commits.sync_late().unwrap();
+        commits.sync_late().unwrap();
+        assert_eq!(syncs(), 1, "nothing is late any more");
+        // One group of both kinds.
+        let Submitted::Lead(leader) = commits.submit(Note(HURRIED)) else { panic!("the first leads") };
+        let Submitted::Follow(pending) = commits.submit(Note(1)) else { panic!("the second follows") };
+        leader.lead().unwrap();
+        pending.wait().unwrap();
+        assert_eq!(syncs(), 2);
     }
 
     #[test]

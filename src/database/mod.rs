@@ -254,6 +254,11 @@ impl Database {
         self.core.locks.blockers(waiting)
     }
 
+    /// Makes commits durable that did not wait for it; false: there is nothing more to do.
+    pub fn step_log_writer(&self) -> Result<bool> {
+        self.commits.sync_late().map(|()| false)
+    }
+
     /// How many threads work in the background right now.
     pub fn background_at_work(&self) -> usize {
         self.background.at_work()
@@ -271,6 +276,7 @@ impl Database {
     pub fn close(&self) -> Result<()> {
         self.core.store.hurry();
         self.background.stop();
+        self.commits.sync_late()?;
         if let Err(error) = self.step_archiver() {
             log::error!("archiver: {error}; the log keeps what is not archived");
         }

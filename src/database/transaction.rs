@@ -147,6 +147,8 @@ pub struct Transaction {
     number: Option<TxnId>,
     /// Whether a statement has started.
     started: bool,
+    /// Whether its commit is acknowledged only when it is on disk.
+    waits_for_disk: bool,
     /// Whether it was told values of sequences, which it must not be told twice.
     pub(super) used_sequence: bool,
     /// Keys that rows wait for.
@@ -175,6 +177,7 @@ impl Transaction {
             number: None,
             started: false,
             deferred: DeferredKeys::default(),
+            waits_for_disk: true,
             used_sequence: false,
             reads: Arc::default(),
             begun,
@@ -709,6 +712,13 @@ impl Transaction {
         }
     }
 
+    /// Whether the commit is acknowledged only when it is on disk, as it is unless told otherwise. One that is not is
+    /// there within [`commit::LATE`]; a crash of the machine before that undoes it as a whole, and all that came after it.
+    /// Definitions wait whatever is said here.
+    pub fn wait_for_disk(&mut self, waits: bool) {
+        self.waits_for_disk = waits;
+    }
+
     /// Queues the commit. The locks are given back once it is visible.
     pub fn commit_start(mut self) -> Commit {
         let Some(mut work) = self.work.take() else { return self.commit_nothing() };
@@ -721,7 +731,7 @@ impl Transaction {
             self.undo(work);
             return Commit::Failed(error);
         }
-        match self.commits.submit(LiveWork::new(self.core.clone(), work)) {
+        match self.commits.submit(LiveWork::new(self.core.clone(), work, self.waits_for_disk)) {
             Submitted::Lead(leader) => Commit::Lead(leader),
             Submitted::Follow(pending) => Commit::Follow(pending),
         }
@@ -729,7 +739,8 @@ impl Transaction {
 
     /// Without changes of rows or definitions there is no record of its own to sync for, but maybe one of a sequence.
     fn commit_nothing(&self) -> Commit {
-        match self.used_sequence.then(|| self.core.log.sync()).transpose() {
+        let syncs = self.used_sequence && self.waits_for_disk;
+        match syncs.then(|| self.core.log.sync()).transpose() {
             Ok(_) => Commit::Done(self.snapshot.seq()),
             Err(error) => Commit::Failed(error),
         }

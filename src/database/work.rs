@@ -270,14 +270,18 @@ pub struct LiveWork {
     number: TxnId,
     /// Log bytes not yet appended, by table.
     chunks: Vec<(StorageId, Vec<u8>)>,
+    waits_for_disk: bool,
 }
 
 impl LiveWork {
-    pub fn new(core: Arc<Core>, mut work: Work) -> LiveWork {
+    /// `waits_for_disk`: whether it is acknowledged only when it is on disk. Definitions always wait: files come and go
+    /// with them.
+    pub fn new(core: Arc<Core>, mut work: Work, waits_for_disk: bool) -> LiveWork {
+        let waits_for_disk = waits_for_disk || !work.edits.is_empty();
         let chunks = work.writers.iter_mut().map(|(storage, writer)| (*storage, writer.take_chunk()));
         let chunks = chunks.filter(|(_, chunk)| !chunk.is_empty()).collect();
         let number = core.unfinished.last_number(work.txn);
-        LiveWork { core, work: Some(work), number, chunks }
+        LiveWork { core, work: Some(work), number, chunks, waits_for_disk }
     }
 
     pub fn into_work(mut self) -> Work {
@@ -292,6 +296,10 @@ impl commit::Work for LiveWork {
             records.push(Record::Data { txn, storage: *storage, changes });
         }
         records.push(Record::Commit { txn, time: Some(self.core.commit_time()) });
+    }
+
+    fn waits_for_disk(&self) -> bool {
+        self.waits_for_disk
     }
 }
 

@@ -48,6 +48,7 @@ pub const SESSION_AUTHORIZATION: Id = id_of("session_authorization");
 pub const STANDARD_CONFORMING_STRINGS: Id = id_of("standard_conforming_strings");
 pub const STATEMENT_TIMEOUT: Id = id_of("statement_timeout");
 pub const INTERVAL_STYLE: Id = id_of("IntervalStyle");
+pub const SYNCHRONOUS_COMMIT: Id = id_of("synchronous_commit");
 pub const TIME_ZONE: Id = id_of("TimeZone");
 pub const TRANSACTION_ISOLATION: Id = id_of("transaction_isolation");
 pub const TRANSACTION_DEFERRABLE: Id = id_of("transaction_deferrable");

@@ -661,7 +661,7 @@ pub static LIST: &[Setting] = &[
             options: &["local", "remote_write", "remote_apply", "on", "off"],
             hidden: AS_ON_OFF,
         },
-        "Accepted; a commit is always on disk before it is acknowledged.",
+        "Whether a commit is on disk before it is acknowledged, or within 200 ms after: off. All others are on.",
     ),
     setting(
         "tcp_keepalives_count",

@@ -280,7 +280,11 @@ impl Session {
         // Messages are heard in the order of commits.
         let _turn = if outbox.notifies() { Some(exchange.turn().await) } else { None };
         let committed = match transaction {
-            Some(transaction) => commit(transaction).await,
+            Some(mut transaction) => {
+                let synchronous = self.shared.settings.lock().text(id::SYNCHRONOUS_COMMIT);
+                transaction.wait_for_disk(&*synchronous != "off");
+                commit(transaction).await
+            }
             None => Ok(()),
         };
         if committed.is_ok() && !outbox.is_empty() {

@@ -367,3 +367,52 @@ fn filters_and_indexes_of_sorted_tables_are_told_in_memory() {
     drop(database);
     ask(&open(&fs));
 }
+
+/// What is found is the first of them, whole; all of them once somebody has waited for the disk, or the log writer was there.
+#[test]
+fn a_crash_undoes_only_the_last_of_what_did_not_wait_for_the_disk() {
+    let mut undone = 0;
+    for seed in 0..60 {
+        let (fs, database) = fresh();
+        let table = create_t(&database);
+        let commit = |id: i64, waits| {
+            let mut txn = database.begin(Isolation::ReadCommitted);
+            insert(&mut txn, table, &[(id, "a"), (id + 1_000, "b")]);
+            txn.wait_for_disk(waits);
+            txn.commit().unwrap();
+        };
+        let found = || {
+            let again = open(&Arc::new(fs.crash(seed)));
+            again.check().unwrap();
+            let found: Vec<i64> = all(&again, table).into_iter().map(|(id, _)| id).collect();
+            let half = found.len() as i64 / 2;
+            let expected: Vec<i64> = (0..half).chain(1_000..1_000 + half).collect();
+            assert_eq!(
+                found.into_iter().collect::<BTreeSet<_>>(),
+                expected.into_iter().collect(),
+                "seed {seed}"
+            );
+            half
+        };
+        (0..5).for_each(|id| commit(id, true));
+        (5..20).for_each(|id| commit(id, false));
+        assert_eq!(all(&database, table).len(), 40, "they are visible");
+        let left = found();
+        assert!(left >= 5, "seed {seed}: {left}");
+        undone += 20 - left;
+        match seed % 3 {
+            0 => commit(20, true),
+            1 => assert!(!database.step_log_writer().unwrap()),
+            _ => database.checkpoint().unwrap(),
+        }
+        assert_eq!(found(), if seed % 3 == 0 { 21 } else { 20 }, "seed {seed}");
+        // Files come with definitions, which wait always.
+        let mut txn = database.begin(Isolation::ReadCommitted);
+        let other = create_u(&mut txn, "u");
+        txn.wait_for_disk(false);
+        txn.commit().unwrap();
+        let again = open(&Arc::new(fs.crash(seed)));
+        assert!(again.catalog().table_by_oid(other).is_some(), "seed {seed}");
+    }
+    assert!(undone > 60, "{undone} commits were undone: the test shows nothing");
+}
