@@ -7,6 +7,8 @@
 //! archiver      copies whole segments of the log (backup/)
 //! scrub         reads everything again, slowly (scrub.rs)
 //! autovacuum    takes out what died (vacuum.rs)
+//! metadata      what commits have left of the filters and the memory of metadata indexes, and indexes whose files cannot be
+//!               read anew (bitmaps.rs)
 //! ```
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,6 +33,10 @@ const DROPPED_REST: Duration = Duration::from_secs(10);
 const ARCHIVER_REST: Duration = Duration::from_millis(500);
 /// How often the scrub looks whether it is due.
 const SCRUB_REST: Duration = Duration::from_secs(1);
+/// How often metadata indexes are looked at.
+const METADATA_REST: Duration = Duration::from_millis(500);
+/// Nor are those whose files cannot be read made anew more often than this: the next ones may lie on the same disk.
+const REMADE_REST: Duration = Duration::from_secs(30);
 /// So much log is replayed in 4 ms: no reason to wake a disk that sleeps.
 const IDLE_LOG_BYTES_MIN: u64 = 1 << 20;
 
@@ -94,6 +100,18 @@ impl Background {
         let mut known = Checkpoints::new();
         let checkpointer = move |database: &Database| database.step_checkpointer(&mut known);
         self.spawn("checkpointer", database, CHECKPOINTER_REST, checkpointer)?;
+        let mut remade = None;
+        let metadata = move |database: &Database| {
+            if remade.is_none_or(|at: Instant| at.elapsed() >= REMADE_REST) {
+                let outcome = database.remake_metadata();
+                if !matches!(outcome, Ok(0)) {
+                    remade = Some(Instant::now());
+                }
+                outcome?;
+            }
+            database.step_metadata()
+        };
+        self.spawn("metadata", database, METADATA_REST, metadata)?;
         if database.core().options.archive.dir.is_some() {
             self.spawn("archiver", database, ARCHIVER_REST, |database| database.step_archiver())?;
         }

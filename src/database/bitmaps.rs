@@ -21,11 +21,12 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 
+use crate::database::Database;
 use crate::database::checkpoint::applied_of;
 use crate::database::core::{Core, Version};
 use crate::error::{Error, Result, SqlState};
@@ -49,11 +50,23 @@ const CLOSING_SHARE: u64 = 1024;
 /// Of the least rows that have a file, the part that may change without another whole file.
 const FEW_SHARE: u64 = 8;
 
+/// What a pass frees of what is too much in memory, beside what was added: some 20 chunks, which are written in a
+/// millisecond or two.
+const PASS_BYTES: u64 = 1 << 20;
+/// After so many passes that moved nothing one in so many commits has another: the disk may have room by then.
+const FRUITLESS_TURNS: u64 = 16;
+
 /// What is on disk of each table.
 pub struct Bitmaps {
     /// The memory of all that are in memory.
     share: Arc<Share>,
     tables: Mutex<HashMap<StorageId, Kept>>,
+    /// What was in memory after the last pass.
+    settled: AtomicU64,
+    /// Passes since one that moved something, those that were left out included.
+    fruitless: AtomicU64,
+    /// What [`Share::unread`] was when indexes were last looked at for parts that cannot be read.
+    looked: AtomicU64,
     /// The last checkpoint wrote files and failed: the next one writes none, for they may be what the disk had no room for.
     failed: AtomicBool,
 }
@@ -120,7 +133,14 @@ enum Choice {
 
 impl Bitmaps {
     pub fn new(share: Arc<Share>) -> Bitmaps {
-        Bitmaps { share, tables: Mutex::default(), failed: AtomicBool::new(false) }
+        Bitmaps {
+            share,
+            tables: Mutex::default(),
+            settled: AtomicU64::new(0),
+            fruitless: AtomicU64::new(0),
+            looked: AtomicU64::new(0),
+            failed: AtomicBool::new(false),
+        }
     }
 
     pub fn share(&self) -> &Arc<Share> {
@@ -128,22 +148,40 @@ impl Bitmaps {
     }
 
     /// Keeps metadata indexes within their share of memory after a commit: bitmaps by value go first where they are too much,
-    /// from the table of the column that has the most, then chunks, in the same order.
-    pub fn settle<'t>(&self, tables: impl Iterator<Item = &'t Arc<Table>>) {
+    /// from the table of the column that has the most, then chunks, in the same order. It frees what was added since the last
+    /// pass and a bounded part of what is too much besides: no commit pays for all that others have left. False when there
+    /// was nothing to be done, or nothing could be.
+    pub fn settle<'t>(&self, tables: impl Iterator<Item = &'t Arc<Table>>) -> bool {
+        let held = self.share.held();
+        let added = held.saturating_sub(self.settled.load(Ordering::Relaxed));
         let mut excess = self.share.excess();
+        excess.held = excess.held.min(added.saturating_add(PASS_BYTES));
         if excess == Excess::default() {
-            return;
+            self.settled.store(held, Ordering::Relaxed);
+            self.fruitless.store(0, Ordering::Relaxed);
+            return false;
         }
+        // Readers have it, the disk is full, or it is what always stays.
+        let fruitless = self.fruitless.fetch_add(1, Ordering::Relaxed);
+        if fruitless >= FRUITLESS_TURNS && !fruitless.is_multiple_of(FRUITLESS_TURNS) && added < PASS_BYTES {
+            return false;
+        }
+        let wanted = excess;
         let mut tables: Vec<&Arc<Table>> = tables.collect();
         if excess.bitmaps > 0 {
             tables.sort_by_cached_key(|table| Reverse(table.state().metadata.most_bitmap_bytes()));
         }
         for table in tables {
             if excess == Excess::default() {
-                return;
+                break;
             }
             table.settle_metadata(&mut excess);
         }
+        if excess != wanted {
+            self.fruitless.store(0, Ordering::Relaxed);
+        }
+        self.settled.store(self.share.held(), Ordering::Relaxed);
+        excess != wanted
     }
 
     /// Opens what the last checkpoint saved of a table, and restores the table from it, or else from its rows. 55000 when
@@ -326,6 +364,32 @@ impl Bitmaps {
         if let Some(kept) = self.tables.lock().get_mut(&storage) {
             kept.damage = Some(error);
         }
+    }
+}
+
+impl Database {
+    /// Does a piece of what commits have left to be done of metadata indexes, and says whether there was any.
+    pub(super) fn step_metadata(&self) -> Result<bool> {
+        let core = self.core();
+        let version = core.version.load();
+        let has_filtered = version.tables.values().any(|table| table.make_next_filters());
+        Ok(has_filtered || core.bitmaps.settle(version.tables.values()))
+    }
+
+    /// Makes metadata indexes anew whose files cannot be read; how many.
+    pub(super) fn remake_metadata(&self) -> Result<usize> {
+        let core = self.core();
+        let unread = core.bitmaps.share.unread();
+        let look = core.bitmaps.looked.swap(unread, Ordering::Relaxed) != unread;
+        let (mut count, published) = (0, core.snapshots.published());
+        for table in core.version.load().tables.values() {
+            let remade = table.remake_lost(look, published, self.background().cancel())?;
+            if remade > 0 {
+                log::info!("{}: {remade} metadata indexes were made anew from its rows", name(table));
+            }
+            count += remade;
+        }
+        Ok(count)
     }
 }
 

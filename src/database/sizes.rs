@@ -20,6 +20,8 @@ pub struct Usage {
     pub graphs_spilled: u64,
     /// Metadata indexes, their bitmaps by value included, but not the different texts of columns.
     pub metadata: u64,
+    /// The different texts of columns, which have part of the metadata indexes' share.
+    pub metadata_texts: u64,
     /// Metadata indexes in files of which the page cache has what it can.
     pub metadata_spilled: u64,
     /// Inverted indexes: by gin and gist, and for equality on what has no metadata index.
@@ -71,6 +73,7 @@ impl Database {
             graphs: room.held(),
             graphs_spilled: room.spilled(),
             metadata: share.held(),
+            metadata_texts: share.texts(),
             metadata_spilled: share.spilled(),
             inverted: tables.tables.values().map(|table| table.state().metadata.inverted_bytes()).sum(),
             table_filters: stats.table_memory_bytes as u64,

@@ -99,7 +99,7 @@ fn memory(engine: &Engine) -> Vec<ReportRow> {
         row("memtables", usage.memtables, Some(budget.memtables()), false),
         row("graphs", usage.graphs, Some(budget.graphs()), false),
         row("graphs in files", usage.graphs_spilled, None, true),
-        row("metadata indexes", usage.metadata, Some(budget.metadata()), false),
+        row("metadata indexes", usage.metadata + usage.metadata_texts, Some(budget.metadata()), false),
         row("metadata indexes in files", usage.metadata_spilled, None, true),
         row("inverted indexes", usage.inverted, None, false),
         row("filters and indexes of tables", usage.table_filters, Some(usage.table_filters_max), false),

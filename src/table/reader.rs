@@ -14,7 +14,7 @@ use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use roaring::RoaringBitmap;
 
-use crate::error::Result;
+use crate::error::{Error, Result, SqlState};
 use crate::index::bitmap::ColumnValues;
 use crate::storage::{ColumnScan, Rows};
 use crate::table::Snapshot;
@@ -90,7 +90,7 @@ impl Source {
                 Source::Ordered(Ordered::new(first, rows, among, snapshot)?)
             }
             Access::Indexed { columns, slots } => {
-                Source::Indexed(Indexed { columns, slots: slots.into_iter() })
+                Source::Indexed(Indexed { columns, slots: slots.into_iter(), taken: Vec::new() })
             }
             Access::Count(rows) => Source::Count(rows),
             Access::All => Source::All(snapshot.columns()?),
@@ -102,18 +102,22 @@ impl Source {
 struct Indexed {
     columns: Vec<(Type, ColumnValues)>,
     slots: roaring::bitmap::IntoIter,
+    /// Those of the rows that were asked for last.
+    taken: Vec<u32>,
 }
 
 impl Indexed {
     /// The next rows, at most so many.
     fn next(&mut self, schema: &SchemaRef, wanted: usize) -> Result<Option<RecordBatch>> {
-        let slots: Vec<u32> = self.slots.by_ref().take(wanted).collect();
+        self.taken.clear();
+        self.taken.extend(self.slots.by_ref().take(wanted));
+        let slots = &self.taken;
         if slots.is_empty() {
             return Ok(None);
         }
         let array = |(ty, values): &(Type, ColumnValues)| {
             let mut builder = Builder::new(ty, slots.len());
-            for slot in &slots {
+            for slot in slots {
                 let value = values.value(*slot)?;
                 builder.append(&value)?;
             }
@@ -230,9 +234,14 @@ impl Reader {
                 return if rows == 0 { Ok(None) } else { batch(schema, Vec::new(), rows).map(Some) };
             }
             if let Source::Indexed(indexed) = &mut self.source {
-                let batch = indexed.next(schema, BATCH_ROWS.min(self.limit))?;
-                self.limit -= batch.as_ref().map_or(0, RecordBatch::num_rows);
-                return Ok(batch);
+                match indexed.next(schema, BATCH_ROWS.min(self.limit)) {
+                    Err(error) if is_unreadable(&error) => self.leave_indexes(),
+                    batch => {
+                        let batch = batch?;
+                        self.limit -= batch.as_ref().map_or(0, RecordBatch::num_rows);
+                        return Ok(batch);
+                    }
+                }
             }
             let rows = self.read()?;
             if rows.is_empty() {
@@ -253,6 +262,13 @@ impl Reader {
         }
     }
 
+    /// A page of an index's file was lost: its rows and all behind them are read themselves. The log was told.
+    fn leave_indexes(&mut self) {
+        if let Source::Indexed(indexed) = std::mem::replace(&mut self.source, Source::Count(0)) {
+            self.source = Source::Slots(Box::new(indexed.taken.into_iter().chain(indexed.slots)));
+        }
+    }
+
     /// The next visible rows; none at the end.
     fn read(&mut self) -> Result<Rows> {
         // A small limit without a filter needs no more rows than it returns.
@@ -264,6 +280,11 @@ impl Reader {
             Source::Indexed(_) | Source::Count(_) => Ok(Rows::default()),
         }
     }
+}
+
+/// Whether what an index has in a file cannot be read, or is not what was written.
+fn is_unreadable(error: &Error) -> bool {
+    matches!(error.state(), SqlState::IO_ERROR | SqlState::DATA_CORRUPTED)
 }
 
 /// The rows for which the filter is true.

@@ -8,6 +8,7 @@
 //! only then does the database let new snapshots see its sequence number. So a reader who takes its snapshot first
 //! and the state second finds every later change in the list.
 
+mod remake;
 mod restore;
 
 use std::collections::VecDeque;
@@ -62,6 +63,10 @@ pub struct Table {
     vacuumed: AtomicU64,
     /// Slots that commits have changed since a checkpoint saved live set and metadata indexes.
     unsaved: Mutex<RoaringBitmap>,
+    /// The last commit that the state has; 0 before the first.
+    changed: AtomicU64,
+    /// Slots that commits have changed since metadata indexes began to be made anew, while they are.
+    noted: Mutex<Option<RoaringBitmap>>,
 }
 
 /// What is in memory, as of the newest commit.
@@ -131,6 +136,8 @@ struct Delta {
 
 /// Changing this many slots in a copy of the state keeps readers from waiting; below it, changing in place is cheaper.
 const IN_PLACE_MAX: u64 = 256;
+/// Nor may more parts of metadata indexes come from files for it, which take some 30 us each.
+const IN_PLACE_PARTS_MAX: usize = 32;
 
 /// The columns whose cells are in segments, their segments from `segments(column number, element and dimensions)`.
 fn vector_columns(
@@ -219,6 +226,8 @@ impl Table {
             replaces_at: AtomicU64::new(0),
             vacuumed: AtomicU64::new(0),
             unsaved: Mutex::default(),
+            changed: AtomicU64::new(0),
+            noted: Mutex::default(),
         }
     }
 
@@ -246,7 +255,9 @@ impl Table {
             let mut next = State::clone(&self.state.read());
             f(&mut next);
             next.version += 1;
-            *self.state.write() = Arc::new(next);
+            let former = std::mem::replace(&mut *self.state.write(), Arc::new(next));
+            // Much may go with it, and nobody is to wait for that.
+            drop(former);
         } else {
             let mut state = self.state.write();
             let state = Arc::make_mut(&mut state);
@@ -262,8 +273,9 @@ impl Table {
             changed: &overlay.alive() - overlay.inserted(),
             died: overlay.deleted().clone(),
         };
-        let copy = delta.len() > IN_PLACE_MAX;
         let state = self.state();
+        let copy =
+            delta.len() > IN_PLACE_MAX || state.metadata.parts_in_files(&delta.all()) > IN_PLACE_PARTS_MAX;
         let (bulk, cells) = match copy {
             true => (Some(self.publish_bulk(seq, overlay, &state, &delta)?), state.metadata.cells()),
             false => {
@@ -284,6 +296,7 @@ impl Table {
                 None => state.metadata.change(&cells, &delta.died),
             }
             state.flip(&delta, self.recovering.load(Ordering::Relaxed));
+            self.note(seq, &delta.all());
         });
         [&delta.born, &delta.changed, &delta.died].into_iter().for_each(|slots| self.add_unsaved(slots));
         self.note_obsolete(delta.changed.len() + delta.died.len(), seq, horizon);
@@ -304,6 +317,15 @@ impl Table {
         if self.state().metadata.is_movable() {
             self.change(true, |state| state.metadata.settle(excess));
         }
+    }
+
+    /// Makes some of the filters that metadata indexes lack; false when none do. Readers go on meanwhile.
+    pub fn make_next_filters(&self) -> bool {
+        let lacks = self.state().metadata.lacks_filters();
+        if lacks {
+            self.change(true, |state| state.metadata.make_next_filters());
+        }
+        lacks
     }
 
     /// Writes many rows to the tree, and meanwhile takes them into the metadata indexes: each is a third of what is left

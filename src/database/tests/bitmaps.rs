@@ -3,7 +3,7 @@
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::vacuum::{commit, delete, update};
 use super::*;
@@ -84,6 +84,45 @@ fn an_index_that_was_given_up_comes_back_from_the_rows() {
     database.checkpoint().unwrap();
     let fs = killed(&fs, database);
     right(&open(&fs), t);
+}
+
+/// The same while the database is open, beside commits.
+#[test]
+fn an_index_that_was_given_up_is_made_anew_in_the_background() {
+    let (fs, database, t) = sample();
+    let table = || database.core().version.load().tables[&t].clone();
+    let answer = || table().state().metadata.count(2, &Predicate::IsNull);
+    assert_eq!(database.remake_metadata().unwrap(), 0);
+    for turn in 0..3 {
+        table().lose_metadata(2);
+        assert_eq!(answer(), None);
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                for n in 0..40 {
+                    let first = 1_000 + turn * 40 + n;
+                    commit(&database, t, first..first + 1, "beside");
+                    update(&database, t, first..first + 1, "beside and changed", false);
+                    if n % 4 == 3 {
+                        delete(&database, t, first..first + 1);
+                    }
+                }
+                done.store(true, Ordering::Relaxed);
+            });
+            while answer().is_none() && !done.load(Ordering::Relaxed) {
+                database.remake_metadata().unwrap();
+            }
+            writer.join().unwrap();
+        });
+        database.remake_metadata().unwrap();
+        assert_eq!(answer(), Some(0));
+        let counts = ["first", "beside", "beside and changed"].map(|name| named(&database, t, name));
+        assert_eq!(counts, [90, 0, 30 * (turn as u64 + 1)]);
+        database.check().unwrap();
+    }
+    assert_eq!(database.remake_metadata().unwrap(), 0);
+    let fs = killed(&fs, database);
+    assert_eq!(named(&open(&fs), t, "beside and changed"), 90);
 }
 
 fn right(database: &Arc<Database>, table: Oid) {

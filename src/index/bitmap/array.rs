@@ -36,8 +36,8 @@ const FEW_SLOTS: u32 = 512;
 #[derive(Clone)]
 pub struct Array<K> {
     chunks: Vec<Arc<Chunk<K>>>,
-    /// Whether chunks have filters.
-    filtered: bool,
+    /// Chunks before this one have filters; `None` while bitmaps by value are there in their place.
+    filtered: Option<usize>,
     share: Arc<Share>,
     /// The chunk that is the next to be looked at for one to spill.
     hand: usize,
@@ -61,21 +61,44 @@ pub fn key<K: Key>(from: &mut BlockReader) -> Result<K> {
 
 impl<K: Key> Array<K> {
     pub fn new(share: &Arc<Share>) -> Array<K> {
-        Array { chunks: Vec::new(), filtered: false, share: share.clone(), hand: 0 }
+        Array { chunks: Vec::new(), filtered: None, share: share.clone(), hand: 0 }
     }
 
     pub fn share(&self) -> &Arc<Share> {
         &self.share
     }
 
-    /// From now on chunks have filters.
-    pub fn make_filters(&mut self) -> Result<()> {
-        self.filtered = true;
-        for place in 0..self.chunks.len() {
-            let filtered = self.chunks[place].filtered(&self.share)?;
-            self.chunks[place] = within_share(filtered, &self.share);
+    /// From now on chunks have filters: new ones at once, the others as [`Array::make_next_filters`] comes to them. Until then
+    /// they are scanned without.
+    pub fn begin_filters(&mut self) {
+        self.filtered.get_or_insert(0);
+    }
+
+    /// Makes the filters of the next so many chunks, where they are to have some.
+    pub fn make_next_filters(&mut self, count: usize) -> Result<()> {
+        let Some(next) = self.filtered else { return Ok(()) };
+        let end = next.saturating_add(count).min(self.chunks.len());
+        for chunk in self.chunks.get_mut(next..end).unwrap_or_default() {
+            if chunk.is_filtered() {
+                continue;
+            }
+            let filtered = chunk.filtered(&self.share)?;
+            let stays = chunk.is_held() && !self.share.is_over();
+            let spilled = if stays { None } else { filtered.spilled(&self.share) };
+            *chunk = Arc::new(spilled.unwrap_or(filtered));
         }
+        self.filtered = Some(end);
         Ok(())
+    }
+
+    /// Makes those that are still to be made.
+    pub fn make_filters(&mut self) -> Result<()> {
+        self.make_next_filters(usize::MAX)
+    }
+
+    /// Whether chunks lack filters that they are to have.
+    pub fn lacks_filters(&self) -> bool {
+        self.filtered.is_some_and(|next| next < self.chunks.len())
     }
 
     pub fn save(&self, out: &mut Writer) -> Result<()> {
@@ -110,6 +133,19 @@ impl<K: Key> Array<K> {
         0
     }
 
+    /// Chunks in files that hold some of these slots: those that are copied into memory when the slots change.
+    pub fn chunks_in_files(&self, slots: &RoaringBitmap) -> usize {
+        let mut numbers: Vec<usize> = slots.iter().map(|slot| slot as usize / CHUNK_SLOTS).collect();
+        numbers.dedup();
+        let chunks = numbers.into_iter().filter_map(|number| self.chunks.get(number));
+        chunks.filter(|chunk| !chunk.is_held()).count()
+    }
+
+    /// Whether a chunk is in a file that cannot be read any more.
+    pub fn has_lost(&self) -> bool {
+        self.chunks.iter().any(|chunk| chunk.is_lost())
+    }
+
     /// Whether a chunk is in memory.
     pub fn has_held(&self) -> bool {
         self.chunks.iter().any(|chunk| chunk.is_held())
@@ -129,7 +165,7 @@ impl<K: Key> Array<K> {
             }
             // One empty chunk stands for all of a gap.
             let mut empty = Chunk::new(&self.share);
-            if self.filtered {
+            if self.filtered.is_some() {
                 empty = empty.filtered(&self.share)?;
             }
             self.chunks.resize(chunk + 1, Arc::new(empty));

@@ -134,6 +134,15 @@ impl<K: Key> Chunk<K> {
         self.bytes.is_held()
     }
 
+    /// Whether it is in a file that cannot be read any more ([`Bytes::is_lost`]).
+    pub fn is_lost(&self) -> bool {
+        self.bytes.is_lost()
+    }
+
+    pub fn is_filtered(&self) -> bool {
+        self.is_filtered
+    }
+
     /// Bytes of a key.
     #[cfg(test)]
     pub fn width(&self) -> usize {
@@ -497,6 +506,8 @@ fn packed(bytes: &[u8; 64]) -> u64 {
 /// What a chunk in a saved file has behind its extremes.
 const HAS_PRESENT: u8 = 1;
 const HAS_NULL: u8 = 2;
+/// No bytes, but filters are to be made of the keys: the column has no bitmaps. Older programs do not look at it.
+const HAS_FILTERS: u8 = 4;
 
 impl<K: Key> Chunk<K> {
     /// Flags, bytes of a key, base and extremes, then what the flags tell of, and the offsets.
@@ -505,7 +516,8 @@ impl<K: Key> Chunk<K> {
         let (offsets, bits) = bytes.split_at(self.offsets_bytes());
         let (present, null) = bits[..2 * BITS_BYTES].split_at(BITS_BYTES);
         let has = |bits: &[u8], flag| if bits.iter().any(|byte| *byte != 0) { flag } else { 0 };
-        let flags = has(present, HAS_PRESENT) | has(null, HAS_NULL);
+        let filters = if self.is_filtered { HAS_FILTERS } else { 0 };
+        let flags = has(present, HAS_PRESENT) | has(null, HAS_NULL) | filters;
         out.put(&[flags, self.width])?;
         for key in [self.base, self.min, self.max] {
             out.put_u128(key.widen())?;
@@ -536,6 +548,7 @@ impl<K: Key> Chunk<K> {
         }
         offsets.copy_from_slice(from.take(offsets.len())?);
         let bytes = Bytes::new(bytes.into(), share);
-        Ok(Chunk { base, width, is_filtered: false, min, max, bytes })
+        let chunk = Chunk { base, width, is_filtered: false, min, max, bytes };
+        if flags & HAS_FILTERS != 0 { chunk.filtered(share) } else { Ok(chunk) }
     }
 }

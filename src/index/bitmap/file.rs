@@ -10,7 +10,7 @@
 //!                                  2 u8, keys of the hash function u128, the hashes, of fixed width
 //!   changes    the slots that changed since a whole file, as the live set
 //!
-//!   array      chunks u32; each:   1 "has values" + 2 "has NULLs" u8, bytes of an offset u8, base, least, greatest (u128)
+//!   array      chunks u32; each:   1 "has values" + 2 "has NULLs" + 4 "has filters" u8, bytes of an offset u8, base, least, greatest (u128)
 //!                                  1,024 bytes of bits per flag, 8,192 offsets
 //!   bitmaps    values u32; each:   key u128, parts u32; each: high 16 bits of its slots u16, slots - 1 u16, then the low
 //!                                  16 bits of each, or from 4,097 slots on 8,192 bytes of bits

@@ -42,6 +42,7 @@ impl<K: Key> Fixed<K> {
             other => return Err(from.corrupt("whether there are bitmaps", other)),
         };
         if postings.is_none() {
+            array.begin_filters();
             array.make_filters()?;
         }
         Ok(Fixed { array, postings })
@@ -72,7 +73,7 @@ impl<K: Key> Fixed<K> {
         if let Some(postings) = &mut self.postings
             && !postings.insert(key, slot)
         {
-            self.drop_bitmaps()?;
+            self.drop_bitmaps();
         }
         Ok(())
     }
@@ -138,20 +139,35 @@ impl<K: Key> Fixed<K> {
         self.array.spill_next()
     }
 
+    /// [`Array::chunks_in_files`].
+    pub fn chunks_in_files(&self, slots: &RoaringBitmap) -> usize {
+        self.array.chunks_in_files(slots)
+    }
+
     /// Whether there is something in memory that need not be.
     pub fn is_movable(&self) -> bool {
         self.array.share().has_files() && (self.bitmap_bytes() > 0 || self.array.has_held())
     }
 
-    /// Does without bitmaps, and has filters in their place.
-    pub fn drop_bitmaps(&mut self) -> Result<()> {
-        match self.postings.take() {
-            Some(postings) => {
-                postings.discharge();
-                self.array.make_filters()
-            }
-            None => Ok(()),
+    /// Does without bitmaps, and gets filters in their place ([`Fixed::make_next_filters`]).
+    pub fn drop_bitmaps(&mut self) {
+        if let Some(postings) = self.postings.take() {
+            postings.discharge();
+            self.array.begin_filters();
         }
+    }
+
+    /// Makes filters of so many chunks ([`Array::make_next_filters`]).
+    pub fn make_next_filters(&mut self, count: usize) -> Result<()> {
+        self.array.make_next_filters(count)
+    }
+
+    pub fn has_lost(&self) -> bool {
+        self.array.has_lost()
+    }
+
+    pub fn lacks_filters(&self) -> bool {
+        self.array.lacks_filters()
     }
 
     /// Bytes of the bitmaps.
@@ -163,8 +179,9 @@ impl<K: Key> Fixed<K> {
     pub fn settle(&mut self) -> Result<()> {
         self.charge();
         if self.array.share().excess().bitmaps > 0 {
-            self.drop_bitmaps()?;
+            self.drop_bitmaps();
         }
+        self.array.make_filters()?;
         while self.array.share().is_over() && self.spill_next() > 0 {}
         Ok(())
     }

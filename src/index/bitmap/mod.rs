@@ -22,12 +22,13 @@
 //! All parts are shared and copied on write, so a clone costs some hundred reference counts: readers hold one
 //! while a single writer changes his. What an index cannot answer (ranges of text with more distinct values than the
 //! dictionary takes, values of another type, a page of a file that cannot be read) is `None`, and the caller looks at the
-//! rows. A writer who needs such a page gives the index up, and it is not saved: the next start makes it from the rows.
+//! rows. A writer who needs such a page gives the index up, and it is not saved. Either is made anew from the rows, in the
+//! background (`table/state/remake.rs`) or by the next start.
 //!
 //! Beyond the share of memory ([`Share`]) chunks go to files, each in its turn, and where bitmaps by value take more
 //! than half of it they are done without, those of the column that has the most first: equality is then a scan like a range,
-//! of the blocks whose filters let the value through.
-//! Dictionaries of texts stay in memory, 1 MB a column at most.
+//! of the blocks whose filters let the value through, once the chunks have got filters, a few with each change.
+//! Dictionaries of texts stay in memory, 1 MB a column at most, and leave so much less for the rest.
 
 mod array;
 mod blocks;
@@ -144,6 +145,11 @@ impl ColumnIndex {
     /// Whether it is what the rows say, and not one that was given up because a file could not be read.
     pub fn is_whole(&self) -> bool {
         !matches!(self.values, Values::Lost)
+    }
+
+    /// Whether a part is in a file that cannot be read any more, so that there are questions it does not answer.
+    pub fn has_lost(&self) -> bool {
+        on_fixed!(&self.values, fixed => fixed.has_lost(), text => text.has_lost(), false)
     }
 
     /// As after a part that could not be read.
@@ -338,6 +344,11 @@ impl ColumnIndex {
         on_fixed!(&mut self.values, fixed => fixed.spill_next(), text => text.spill_next(), 0)
     }
 
+    /// Parts in files that are copied into memory when these slots change.
+    pub fn parts_in_files(&self, slots: &RoaringBitmap) -> usize {
+        on_fixed!(&self.values, fixed => fixed.chunks_in_files(slots), text => text.chunks_in_files(slots), 0)
+    }
+
     /// Whether there is something in memory that need not be: never of an index that stays in memory.
     pub fn is_movable(&self) -> bool {
         on_fixed!(&self.values, fixed => fixed.is_movable(), text => text.is_movable(), false)
@@ -350,9 +361,23 @@ impl ColumnIndex {
 
     /// Does without bitmaps by value.
     pub fn drop_bitmaps(&mut self) {
-        let done =
-            on_fixed!(&mut self.values, fixed => fixed.drop_bitmaps(), text => text.drop_bitmaps(), Ok(()));
-        self.give_up_after(done);
+        on_fixed!(&mut self.values, fixed => fixed.drop_bitmaps(), text => text.drop_bitmaps(), ());
+    }
+
+    /// Makes filters of so many chunks that lack them since bitmaps were dropped.
+    pub fn make_next_filters(&mut self, count: usize) {
+        let made = on_fixed!(
+            &mut self.values,
+            fixed => fixed.make_next_filters(count),
+            text => text.make_next_filters(count),
+            Ok(())
+        );
+        self.give_up_after(made);
+    }
+
+    /// Whether [`ColumnIndex::make_next_filters`] has something to do.
+    pub fn lacks_filters(&self) -> bool {
+        on_fixed!(&self.values, fixed => fixed.lacks_filters(), text => text.lacks_filters(), false)
     }
 
     /// Takes no more memory than there should be in all, as far as this index can: for who sets many slots in order.

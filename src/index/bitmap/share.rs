@@ -10,10 +10,11 @@
 //!
 //! A chunk in a file is never changed there: who changes one has it in memory again, and its place is free once nobody
 //! reads it any more. Its pages are the page cache's, which the kernel takes when it wants memory; a page that cannot be
-//! read is an error to who asks for it, and the index then cannot say ([`Bytes::check`]). What is copied from there, to be
-//! changed or saved, is held against a checksum ([`Bytes::verify`]): a disk that has lost what was written to it does not
-//! damage more than the answers of a scan, which looks at pages as they are. Codes of texts are scanned, too, when hashes
-//! take their place or free ones are looked for: only those of no text are found there.
+//! read is an error to who asks for it, and the index then cannot say ([`Bytes::check`]). A chunk is held against a checksum
+//! when it is read for the first time after it was written, and again whenever it is copied from there, to be changed or saved
+//! ([`Bytes::verify`]). Later scans look at pages as they are: what a disk gives that had them right before, when the kernel
+//! reads them once more, is not looked at twice. Codes of texts are scanned, too, when hashes take their place or free ones
+//! are looked for: those of no text are found there.
 //!
 //! Free places are taken before new ones, in the oldest file first, so that the files of a size are never more than the
 //! most that was spilled of it needed, and the younger ones empty; an empty one goes. The space of a free place is given back
@@ -25,7 +26,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -34,9 +35,11 @@ use crate::fs::{File, Fs, Map, OpenMode};
 
 /// Places begin on pages, so that those of one are given back without those of another.
 const PAGE_BYTES: usize = 4096;
-/// Bytes of a file: a quarter of the share, 64 MB at most. Data of ten times the budget is some 300 maps, of a budget of
-/// 64 GB some 10,000, of the 65,530 that Linux lets a process have.
+/// Bytes of a file: a quarter of the share, or a sixteenth of what is in files already, 64 MB at most. So there are some
+/// dozens of files, whatever the share, until there is more than a GB in them, and then 16 for each. Each is a map, of the
+/// 65,530 that Linux lets a process have, and a handle.
 const FILE_SHARE: u64 = 4;
+const FILES_MEANT: u64 = 16;
 const FILE_BYTES_MIN: u64 = 1 << 20;
 const FILE_BYTES_MAX: u64 = 64 << 20;
 /// A pass frees so much more than is too much, or an eighth of the share if that is less.
@@ -59,6 +62,8 @@ pub struct Share {
     held_max: u64,
     /// Of what is held, bitmaps by value.
     bitmaps: AtomicU64,
+    /// The different texts of columns, which stay in memory and are not among what is held.
+    texts: AtomicU64,
     spilled: AtomicU64,
     /// Files made so far; their names differ.
     made: AtomicU64,
@@ -66,6 +71,8 @@ pub struct Share {
     /// By the bytes of their places.
     files: Mutex<BTreeMap<usize, Files>>,
     warned: AtomicBool,
+    /// How often somebody met what cannot be read.
+    unread: AtomicU64,
     /// What this is counted in as well.
     whole: Option<Arc<Share>>,
 }
@@ -101,7 +108,14 @@ pub struct Place {
     len: usize,
     /// crc32c of the bytes.
     sum: u32,
+    /// [`UNREAD`], [`SOUND`] or [`DAMAGED`].
+    found: AtomicU8,
 }
+
+/// Nobody has read a place yet, or it was held against its checksum.
+const UNREAD: u8 = 0;
+const SOUND: u8 = 1;
+const DAMAGED: u8 = 2;
 
 /// Bytes of memory that count, until dropped.
 pub struct Held {
@@ -113,6 +127,12 @@ pub struct Held {
 pub struct Charge {
     share: Arc<Share>,
     bytes: AtomicU64,
+}
+
+/// Texts that count, until dropped; a clone is as many.
+pub struct Texts {
+    share: Arc<Share>,
+    bytes: u64,
 }
 
 /// What a chunk consists of, in memory or in a file.
@@ -153,18 +173,31 @@ impl Share {
             held: AtomicU64::new(0),
             held_max,
             bitmaps: AtomicU64::new(0),
+            texts: AtomicU64::new(0),
             spilled: AtomicU64::new(0),
             made: AtomicU64::new(0),
             disk,
             files: Mutex::default(),
             warned: AtomicBool::new(false),
+            unread: AtomicU64::new(0),
             whole,
         })
     }
 
-    /// Bytes in memory.
+    /// Bytes in memory, but for texts.
     pub fn held(&self) -> u64 {
         self.held.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of the different texts of columns.
+    pub fn texts(&self) -> u64 {
+        self.texts.load(Ordering::Relaxed)
+    }
+
+    /// What may be held beside the texts: half of what may be in memory at least, for with less chunks would come and go.
+    fn held_max(&self) -> u64 {
+        let bytes_max = self.bytes_max();
+        bytes_max.saturating_sub(self.texts()).max(bytes_max / 2)
     }
 
     /// Bytes in files.
@@ -180,19 +213,20 @@ impl Share {
     /// What may be in memory: what the others leave of what they share, a part of it at least.
     fn bytes_max(&self) -> u64 {
         let Some(whole) = self.whole.as_ref().filter(|_| self.has_files()) else { return self.held_max };
-        let others = whole.held().saturating_sub(self.held());
+        let own = self.held() + self.texts();
+        let others = (whole.held() + whole.texts()).saturating_sub(own);
         self.held_max.min(whole.held_max.saturating_sub(others).max(whole.held_max / LEAST_PART))
     }
 
     /// Whether more is in memory than should be.
     pub fn is_over(&self) -> bool {
-        self.held() > self.bytes_max()
+        self.held() > self.held_max()
     }
 
     /// What a pass has to free, when more is in memory than should be: as much as is too much, and a bit more, so that not
     /// each commit needs another.
     pub fn excess(&self) -> Excess {
-        let (held, held_max) = (self.held(), self.bytes_max());
+        let (held, held_max) = (self.held(), self.held_max());
         if held <= held_max {
             return Excess::default();
         }
@@ -200,6 +234,11 @@ impl Share {
         // More would leave so little that chunks which are written come and go.
         let bitmaps = self.bitmaps.load(Ordering::Relaxed).saturating_sub(held_max / 2);
         Excess { held: held - wanted, bitmaps }
+    }
+
+    /// How often somebody met what cannot be read in a file.
+    pub fn unread(&self) -> u64 {
+        self.unread.load(Ordering::Relaxed)
     }
 
     /// Whether what is beyond goes to files.
@@ -225,6 +264,13 @@ impl Share {
     fn subtract_spilled(&self, bytes: u64) {
         self.spilled.fetch_sub(bytes, Ordering::Relaxed);
         self.whole.iter().for_each(|whole| whole.subtract_spilled(bytes));
+    }
+
+    /// Texts take so many bytes, which took others before.
+    fn count_texts(&self, bytes: u64, before: u64) {
+        self.texts.fetch_add(bytes, Ordering::Relaxed);
+        self.texts.fetch_sub(before, Ordering::Relaxed);
+        self.whole.iter().for_each(|whole| whole.count_texts(bytes, before));
     }
 
     fn hold(self: &Arc<Share>, bytes: usize) -> Held {
@@ -283,7 +329,14 @@ impl Share {
     fn taken(self: &Arc<Share>, places: &mut Places, number: u32) -> Place {
         places.taken += 1;
         self.add_spilled(places.file.place_bytes as u64);
-        Place { share: self.clone(), file: places.file.clone(), number, len: 0, sum: 0 }
+        Place {
+            share: self.clone(),
+            file: places.file.clone(),
+            number,
+            len: 0,
+            sum: 0,
+            found: AtomicU8::new(UNREAD),
+        }
     }
 
     /// Another file, and how many places it has.
@@ -294,7 +347,8 @@ impl Share {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         let path = dir.join(format!("metadata.{number}"));
         let file = fs.open(&path, OpenMode::Create)?;
-        let bytes = (self.held_max / FILE_SHARE).clamp(FILE_BYTES_MIN, FILE_BYTES_MAX);
+        let bytes = (self.held_max / FILE_SHARE).max(self.spilled() / FILES_MEANT);
+        let bytes = bytes.clamp(FILE_BYTES_MIN, FILE_BYTES_MAX);
         let count = (bytes / place_bytes as u64).max(1) as u32;
         let map = file.map(u64::from(count) * place_bytes as u64);
         // The handle keeps the file; if its name stays it goes with the next start.
@@ -328,9 +382,10 @@ impl Place {
         self.number as usize * self.file.place_bytes
     }
 
-    /// Once for each file.
+    /// Once for each file in the log.
     #[cold]
     fn tell(&self, error: &Error) {
+        self.share.unread.fetch_add(1, Ordering::Relaxed);
         if !self.file.told.swap(true, Ordering::Relaxed) {
             log::warn!("metadata indexes do not answer, rows are read in their place: {error}");
         }
@@ -338,6 +393,40 @@ impl Place {
 
     fn bytes(&self) -> &[u8] {
         &self.file.map[self.start()..][..self.len]
+    }
+
+    /// Whether the first who reads it finds what was written: 5 us for 64 KB that are in the page cache.
+    #[cold]
+    fn verify_first(&self) -> Result<()> {
+        if self.found.load(Ordering::Relaxed) == UNREAD {
+            let outcome = self.verify(self.bytes());
+            // A page that was lost meanwhile is zeros.
+            self.refuse_unread()?;
+            outcome?;
+            self.found.store(SOUND, Ordering::Relaxed);
+            return Ok(());
+        }
+        Err(self.another())
+    }
+
+    fn refuse_unread(&self) -> Result<()> {
+        self.file.map.refuse_unread(0).inspect_err(|error| self.tell(error))
+    }
+
+    fn verify(&self, read: &[u8]) -> Result<()> {
+        if crc32c::crc32c(read) == self.sum {
+            return Ok(());
+        }
+        self.found.store(DAMAGED, Ordering::Relaxed);
+        Err(self.another())
+    }
+
+    /// It is not what was written.
+    fn another(&self) -> Error {
+        let (path, at) = (self.file.file.path().display(), self.start() as u64);
+        let error = Error::corrupt(path, at, format!("checksum {:08x}", self.sum), "another");
+        self.tell(&error);
+        error
     }
 }
 
@@ -371,6 +460,32 @@ impl Charge {
 }
 
 impl Drop for Charge {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
+impl Texts {
+    pub fn new(share: &Arc<Share>) -> Texts {
+        Texts { share: share.clone(), bytes: 0 }
+    }
+
+    /// From now on they are so many bytes.
+    pub fn set(&mut self, bytes: u64) {
+        self.share.count_texts(bytes, self.bytes);
+        self.bytes = bytes;
+    }
+}
+
+impl Clone for Texts {
+    fn clone(&self) -> Texts {
+        let mut texts = Texts::new(&self.share);
+        texts.set(self.bytes);
+        texts
+    }
+}
+
+impl Drop for Texts {
     fn drop(&mut self) {
         self.set(0);
     }
@@ -410,29 +525,30 @@ impl Bytes {
         }
     }
 
-    /// An error (58030) when a page of the file could not be read, ever.
+    /// An error when a page of the file could not be read, ever (58030), or when the first who read these bytes found others
+    /// than were written (XX001).
     #[inline]
     pub fn check(&self) -> Result<()> {
-        match self {
-            Bytes::Held(..) => Ok(()),
-            Bytes::Spilled(place) => place.file.map.refuse_unread(0).inspect_err(|error| place.tell(error)),
+        let Bytes::Spilled(place) = self else { return Ok(()) };
+        place.refuse_unread()?;
+        match place.found.load(Ordering::Relaxed) {
+            SOUND => Ok(()),
+            _ => place.verify_first(),
         }
     }
 
     /// An error when `read`, which was read here, is not what was written: 58030 when a page could not be read, XX001 when it
     /// is another.
     pub fn verify(&self, read: &[u8]) -> Result<()> {
-        self.check()?;
-        match self {
-            Bytes::Spilled(place) if crc32c::crc32c(read) != place.sum => {
-                let path = place.file.file.path().display();
-                let at = place.start() as u64;
-                let error = Error::corrupt(path, at, format!("checksum {:08x}", place.sum), "another");
-                place.tell(&error);
-                Err(error)
-            }
-            _ => Ok(()),
-        }
+        let Bytes::Spilled(place) = self else { return Ok(()) };
+        place.refuse_unread()?;
+        place.verify(read)
+    }
+
+    /// Whether somebody found, of these bytes or of others in their file, that they cannot be read.
+    pub fn is_lost(&self) -> bool {
+        let Bytes::Spilled(place) = self else { return false };
+        place.found.load(Ordering::Relaxed) == DAMAGED || place.file.map.refuse_unread(0).is_err()
     }
 
     /// Those in memory.
@@ -537,6 +653,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_read_for_the_first_time_is_what_was_written() {
+        let share = Share::new(Arc::new(MemoryFs::new()), "/spill".into(), 0);
+        let [sound, damaged] = [7, 8].map(|byte| bytes(&share, 5000, byte).spilled(&share).unwrap());
+        let Bytes::Spilled(place) = &damaged else { panic!("it is in a file") };
+        place.file.file.write_all_at(&[9], place.start() as u64 + 4999).unwrap();
+        sound.check().unwrap();
+        for _ in 0..2 {
+            assert_eq!(damaged.check().unwrap_err().state(), SqlState::DATA_CORRUPTED);
+            assert_eq!(damaged.clone().check().unwrap_err().state(), SqlState::DATA_CORRUPTED);
+        }
+        sound.check().unwrap();
+    }
+
+    #[test]
+    fn the_more_there_is_in_files_the_larger_they_are() {
+        let share = Share::new(Arc::new(MemoryFs::new()), "/spill".into(), 0);
+        let all: Vec<Bytes> = (0..1000).map(|_| bytes(&share, 65_536, 1).spilled(&share).unwrap()).collect();
+        assert!(share.spilled() == 1000 * 65_536 && files(&share) < 48, "{} files", files(&share));
+        drop(all);
+        assert_eq!(files(&share), 0);
+    }
+
+    #[test]
     fn what_is_held_is_counted() {
         let share = Share::new(Arc::new(MemoryFs::new()), "/spill".into(), 1000);
         let first = bytes(&share, 900, 0);
@@ -556,6 +695,22 @@ mod tests {
         drop((charge, here));
         assert_eq!((share.held(), kept.held()), (0, 0));
         assert!(!Share::unbounded().is_over());
+    }
+
+    #[test]
+    fn texts_leave_the_rest_of_the_share_and_half_of_it_at_least() {
+        let share = Share::new(Arc::new(MemoryFs::new()), "/spill".into(), 1000);
+        let held = bytes(&share, 700, 0);
+        let mut texts = Texts::new(&share.kept());
+        texts.set(200);
+        assert!(!share.is_over());
+        texts.set(400);
+        assert_eq!((share.texts(), share.excess().held), (400, 700 - 525));
+        let copy = texts.clone();
+        assert_eq!((share.texts(), share.held(), share.excess().held), (800, 700, 700 - 438));
+        texts.set(0);
+        drop((texts, copy, held));
+        assert_eq!((share.texts(), share.held()), (0, 0));
     }
 
     #[test]

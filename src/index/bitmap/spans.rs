@@ -152,13 +152,30 @@ impl Spans {
         self.lower.spill_next() + self.upper.spill_next()
     }
 
+    pub fn chunks_in_files(&self, slots: &RoaringBitmap) -> usize {
+        self.lower.chunks_in_files(slots) + self.upper.chunks_in_files(slots)
+    }
+
     pub fn is_movable(&self) -> bool {
         self.lower.is_movable() || self.upper.is_movable()
     }
 
-    pub fn drop_bitmaps(&mut self) -> Result<()> {
-        self.lower.drop_bitmaps()?;
-        self.upper.drop_bitmaps()
+    pub fn drop_bitmaps(&mut self) {
+        self.lower.drop_bitmaps();
+        self.upper.drop_bitmaps();
+    }
+
+    pub fn make_next_filters(&mut self, count: usize) -> Result<()> {
+        self.lower.make_next_filters(count)?;
+        self.upper.make_next_filters(count)
+    }
+
+    pub fn has_lost(&self) -> bool {
+        self.lower.has_lost() || self.upper.has_lost()
+    }
+
+    pub fn lacks_filters(&self) -> bool {
+        self.lower.lacks_filters() || self.upper.lacks_filters()
     }
 
     pub fn bitmap_bytes(&self) -> u64 {

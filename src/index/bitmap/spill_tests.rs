@@ -5,7 +5,9 @@ use std::io::ErrorKind;
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use parking_lot::Mutex;
 use proptest::prelude::*;
 use roaring::RoaringBitmap;
 
@@ -200,6 +202,98 @@ fn the_share_is_kept_by_loads_and_changes_and_answers_stay() {
     }
 }
 
+/// The one text too many makes hashes of all rows: a chunk at a time, also where no row begins one.
+#[test]
+fn hashes_take_the_place_of_codes_within_the_share() {
+    const HELD_MAX: u64 = 300_000;
+    /// Of hashes, with bits and filters.
+    const CHUNK: u64 = 16 * 8_192 + 2_048 + 16_384;
+    let share = Share::new(Arc::new(MemoryFs::new()), "/spill".into(), HELD_MAX);
+    let mut index = ColumnIndex::for_type_in(&Type::Text, &share).unwrap();
+    let text = |n: u32| Value::Text(format!("text {n}"));
+    let value = |slot: u32| if slot.is_multiple_of(8_192) { Value::Null } else { text(slot % 4_000) };
+    for slot in 0..100_000 {
+        index.set(slot, &value(slot));
+        if slot % 1_000 == 999 {
+            index.settle();
+        }
+    }
+    assert!(share.texts() > 4_000 * 30, "{} bytes of texts", share.texts());
+    for slot in 100_000..100_200 {
+        index.set(slot, &text(slot));
+        assert!(share.held() <= HELD_MAX + 2 * CHUNK, "{} at {slot}", share.held());
+    }
+    assert_eq!((share.texts(), index.select(&Predicate::Prefix("text".into()))), (0, None), "hashes");
+    for n in [0, 7, 3_999] {
+        let expected = (0..100_000).filter(|slot| value(*slot) == text(n)).collect();
+        assert_eq!(index.select(&Predicate::Eq(text(n))), Some(expected));
+    }
+    assert_eq!(index.count(&Predicate::IsNull), Some(13));
+}
+
+/// Readers scan what they hold while a writer changes rows, and chunks go to files, come back and leave places that others
+/// take: each finds what its snapshot says.
+#[test]
+fn readers_find_what_their_snapshot_says_while_chunks_move() {
+    const ROWS: u32 = 40_000;
+    const TURNS: u64 = 150;
+    let folder = tempfile::tempdir().unwrap();
+    let share = Share::new(Arc::new(DiskFs), folder.path().join("spill"), 60_000);
+    let mut index = ColumnIndex::for_type_in(&Type::Int4, &share).unwrap();
+    let number = |n: u64| (mixed(n) % 100_000) as i32;
+    let mut model: Vec<Option<i32>> = (0..ROWS).map(|slot| Some(number(u64::from(slot)))).collect();
+    for (slot, number) in (0..).zip(&model) {
+        index.set(slot, &number.map_or(Value::Null, Value::Int4));
+        if slot % 4_096 == 0 {
+            index.settle();
+        }
+    }
+    let newest = Mutex::new(Arc::new((Arc::new(index.clone()), model.clone())));
+    let is_done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for reader in 1..4u64 {
+            let (newest, is_done) = (&newest, &is_done);
+            scope.spawn(move || {
+                for turn in reader << 32.. {
+                    let held = newest.lock().clone();
+                    let (index, model) = &*held;
+                    let (low, width) = (number(turn), number(turn + 7) / 20);
+                    let is_inside = |n: &Option<i32>| n.is_some_and(|n| (low..=low + width).contains(&n));
+                    let inside = model.iter().zip(0..).filter(|(number, _)| is_inside(number));
+                    let inside: RoaringBitmap = inside.map(|(_, slot)| slot).collect();
+                    assert_eq!(index.select(&range(low, low + width)), Some(inside));
+                    let values = ColumnValues::of(index, &Type::Int4).unwrap();
+                    for slot in (0..50).map(|n| (mixed(turn + n) % u64::from(ROWS)) as u32) {
+                        let expected = model[slot as usize].map_or(Value::Null, Value::Int4);
+                        assert_eq!(*values.value(slot).unwrap(), expected);
+                    }
+                    if is_done.load(Ordering::Relaxed) {
+                        break;
+                    }
+                }
+            });
+        }
+        for turn in 0..TURNS {
+            for n in 0..20 {
+                let slot = mixed(turn * 20 + n) % u64::from(ROWS);
+                model[slot as usize] = if n % 5 == 0 { None } else { Some(number(slot + turn)) };
+                match model[slot as usize] {
+                    None => index.remove(slot as u32),
+                    Some(number) => index.set(slot as u32, &Value::Int4(number)),
+                }
+            }
+            match turn % 3 {
+                0 => drop(index.spill_next()),
+                _ => index.settle(),
+            }
+            *newest.lock() = Arc::new((Arc::new(index.clone()), model.clone()));
+        }
+        is_done.store(true, Ordering::Relaxed);
+    });
+    drop((newest, index));
+    assert_eq!((share.held(), share.spilled()), (0, 0));
+}
+
 /// Files of which the name is gone are cut through the handles that this process has.
 #[cfg(target_os = "linux")]
 fn cut_files_in(dir: &Path) -> usize {
@@ -254,9 +348,11 @@ fn what_cannot_be_read_is_no_answer() {
     changing.set(7, &Value::Int4(1));
     assert_eq!(changing.select(&range(200_000, 300_000)), None, "it was given up");
     assert!(numbers.is_whole() && !changing.is_whole(), "and is not to be saved");
+    assert!(numbers.has_lost() && names.has_lost() && share.unread() > 0);
     // What comes later does not lie where something was lost.
     let later = make(&Type::Int4, &number);
     assert_eq!(later.count(&range(0, 99_999)), Some(50_000));
+    assert!(!later.has_lost());
     drop((numbers, names, values, name_values, changing, later));
     assert_eq!((share.held(), share.spilled()), (0, 0));
 }

@@ -23,7 +23,7 @@ use super::blocks::{BlockReader, Writer};
 use super::fixed::{Fixed, within};
 use super::postings::DISTINCT_MAX;
 use super::predicate::{Ranges, TextRange};
-use super::share::Share;
+use super::share::{Share, Texts};
 use crate::error::{Error, Result};
 
 /// Codes, of which each has a bitmap.
@@ -54,13 +54,15 @@ pub struct Hashed {
 const CODED: u8 = 1;
 const HASHED: u8 = 2;
 
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Dictionary {
     pub codes: BTreeMap<Box<str>, u16>,
     /// Codes whose text no slot has any more.
     free: Vec<u16>,
     /// Of all texts.
     bytes: usize,
+    /// Counts them in the share of memory.
+    counted: Texts,
 }
 
 /// Runs the same expression on codes and on hashes.
@@ -75,7 +77,7 @@ macro_rules! on_keys {
 
 impl Text {
     pub fn new(share: &Arc<Share>) -> Text {
-        Text::Coded { codes: Fixed::new(share), dictionary: Arc::default() }
+        Text::Coded { codes: Fixed::new(share), dictionary: Arc::new(Dictionary::new(share)) }
     }
 
     /// Which of the two it is, then the dictionary or the keys of the hashes, then the column.
@@ -97,7 +99,7 @@ impl Text {
     pub fn open(from: &mut BlockReader, share: &Arc<Share>) -> Result<Text> {
         Ok(match from.u8()? {
             CODED => {
-                let dictionary = Arc::new(Dictionary::open(from)?);
+                let dictionary = Arc::new(Dictionary::open(from, share)?);
                 Text::Coded { codes: Fixed::open(from, share)?, dictionary }
             }
             HASHED => {
@@ -164,7 +166,8 @@ impl Text {
                 return Err(unknown(code as u16));
             }
         }
-        let Dictionary { codes: texts, free, bytes } = Arc::make_mut(dictionary);
+        let dictionary = Arc::make_mut(dictionary);
+        let Dictionary { codes: texts, free, bytes, .. } = dictionary;
         texts.retain(|text, code| {
             let used = used.contains(u32::from(*code));
             if !used {
@@ -173,6 +176,7 @@ impl Text {
             }
             used
         });
+        dictionary.count();
         Ok(())
     }
 
@@ -252,12 +256,28 @@ impl Text {
         on_keys!(self, keys => keys.spill_next())
     }
 
+    pub fn chunks_in_files(&self, slots: &RoaringBitmap) -> usize {
+        on_keys!(self, keys => keys.chunks_in_files(slots))
+    }
+
     pub fn is_movable(&self) -> bool {
         on_keys!(self, keys => keys.is_movable())
     }
 
-    pub fn drop_bitmaps(&mut self) -> Result<()> {
-        on_keys!(self, keys => keys.drop_bitmaps())
+    pub fn drop_bitmaps(&mut self) {
+        on_keys!(self, keys => keys.drop_bitmaps());
+    }
+
+    pub fn make_next_filters(&mut self, count: usize) -> Result<()> {
+        on_keys!(self, keys => keys.make_next_filters(count))
+    }
+
+    pub fn has_lost(&self) -> bool {
+        on_keys!(self, keys => keys.has_lost())
+    }
+
+    pub fn lacks_filters(&self) -> bool {
+        on_keys!(self, keys => keys.lacks_filters())
     }
 
     pub fn bitmap_bytes(&self) -> u64 {
@@ -275,9 +295,7 @@ impl Text {
     pub fn bytes(&self) -> u64 {
         match self {
             Text::Hashed(hashed) => hashed.hashes.bytes(),
-            Text::Coded { codes, dictionary } => {
-                codes.bytes() + (dictionary.bytes + 32 * dictionary.codes.len()) as u64
-            }
+            Text::Coded { codes, dictionary } => codes.bytes() + dictionary.memory(),
         }
     }
 }
@@ -292,22 +310,30 @@ impl Hashed {
         for (text, code) in &dictionary.codes {
             by_code[usize::from(*code)] = Some(hashed.hash(text));
         }
-        let mut outcome = Ok(());
+        let (mut outcome, mut chunk) = (Ok(()), 0);
         codes.for_each(None, |slot, code| {
             if outcome.is_ok() {
                 let hash = by_code.get(usize::from(code)).copied().flatten();
                 let hash = hash.ok_or_else(|| unknown(code));
-                outcome = hash.and_then(|hash| hashed.follow(slot, |hashes| hashes.set(slot, hash)));
+                let set = |hash| hashed.follow(&mut chunk, slot, |hashes| hashes.set(slot, hash));
+                outcome = hash.and_then(set);
             }
         })?;
         outcome?;
-        codes.nulls()?.iter().try_for_each(|slot| hashed.follow(slot, |hashes| hashes.set_null(slot)))?;
+        let nulls = codes.nulls()?;
+        nulls.iter().try_for_each(|slot| hashed.follow(&mut chunk, slot, |hashes| hashes.set_null(slot)))?;
         Ok(hashed)
     }
 
-    /// Sets a slot, of many in their order: what is behind may go to files.
-    fn follow(&mut self, slot: u32, set: impl FnOnce(&mut Fixed<u128>) -> Result<()>) -> Result<()> {
-        if (slot as usize).is_multiple_of(CHUNK_SLOTS) {
+    /// Sets a slot, of many in their order, the last of which was in this chunk: what is behind may go to files.
+    fn follow(
+        &mut self,
+        chunk: &mut usize,
+        slot: u32,
+        set: impl FnOnce(&mut Fixed<u128>) -> Result<()>,
+    ) -> Result<()> {
+        let next = slot as usize / CHUNK_SLOTS;
+        if std::mem::replace(chunk, next) != next {
             self.hashes.settle()?;
         }
         set(&mut self.hashes)
@@ -348,6 +374,20 @@ fn coded(dictionary: &Dictionary, texts: &[TextRange]) -> Ranges<u16> {
 }
 
 impl Dictionary {
+    fn new(share: &Arc<Share>) -> Dictionary {
+        Dictionary { codes: BTreeMap::new(), free: Vec::new(), bytes: 0, counted: Texts::new(share) }
+    }
+
+    /// Bytes of memory, about.
+    fn memory(&self) -> u64 {
+        (self.bytes + 32 * self.codes.len()) as u64
+    }
+
+    /// Tells the share of memory what it takes now.
+    fn count(&mut self) {
+        self.counted.set(self.memory());
+    }
+
     /// Whether the text is there, or may come.
     fn has_place(&self, text: &str) -> bool {
         let is_full = self.codes.len() >= CODES_MAX || self.bytes + text.len() > TEXT_BYTES_MAX;
@@ -365,8 +405,8 @@ impl Dictionary {
         self.free.iter().try_for_each(|code| out.put_u16(*code))
     }
 
-    fn open(from: &mut BlockReader) -> Result<Dictionary> {
-        let mut dictionary = Dictionary::default();
+    fn open(from: &mut BlockReader, share: &Arc<Share>) -> Result<Dictionary> {
+        let mut dictionary = Dictionary::new(share);
         // Each code is a text's or free, and the next new one is as great as they are many.
         let mut seen = RoaringBitmap::new();
         for _ in 0..from.u32()? {
@@ -388,6 +428,7 @@ impl Dictionary {
         if seen.len() > CODES_MAX as u64 || seen.max().is_some_and(|last| u64::from(last) >= seen.len()) {
             return Err(from.corrupt("codes from 0 on, without gaps", format_args!("{seen:?}")));
         }
+        dictionary.count();
         Ok(dictionary)
     }
 }
@@ -404,6 +445,7 @@ fn code(dictionary: &mut Arc<Dictionary>, text: &str) -> Option<u16> {
     let code = dictionary.free.pop().unwrap_or(dictionary.codes.len() as u16);
     dictionary.bytes += text.len();
     dictionary.codes.insert(text.into(), code);
+    dictionary.count();
     Some(code)
 }
 
@@ -436,7 +478,7 @@ mod tests {
             (0..5).for_each(|slot| text.set(slot, &format!("t{slot}")).unwrap());
             let Text::Coded { codes, dictionary } = &mut text else { panic!("few texts have codes") };
             codes.set(3, foreign).unwrap();
-            codes.drop_bitmaps().unwrap();
+            codes.drop_bitmaps();
             let state = |error: Error| error.state();
             let corrupted = crate::error::SqlState::DATA_CORRUPTED;
             assert_eq!(Hashed::of(codes, dictionary).err().map(state), Some(corrupted));
