@@ -317,8 +317,7 @@ fn without_a_file_metadata_indexes_are_in_memory() {
     database.check().unwrap();
 }
 
-/// What commits could not move while the disk was full goes a piece with each commit once it has room; until then hardly any of
-/// them tries.
+/// What commits could not move while the disk was full goes a piece with each commit once it has room.
 #[test]
 fn no_commit_moves_all_that_others_have_left() {
     const PIECE: u64 = 3 << 19;
@@ -328,18 +327,13 @@ fn no_commit_moves_all_that_others_have_left() {
     let table = create_numbers(&database, "t");
     faults.within("spill");
     faults.arm(Fault { at: 1, on: Op::WRITE, what: What::FailFromHere(ErrorKind::StorageFull) });
-    load_numbers(&database, table, 0..120_000);
+    load_numbers(&database, table, 0..80_000);
     let held = || database.memory().metadata;
     let mut before = held();
-    assert!(before > 2 * PIECE, "{before}");
-    let (commits, tries) = (64, faults.count(Op::WRITE));
-    (120_000..120_000 + commits).for_each(|id| load_numbers(&database, table, id..id + 1));
-    let tries = faults.count(Op::WRITE) - tries;
-    // Four columns, of which each is tried.
-    assert!((1..=4 * commits / 4).contains(&tries), "{tries} writes by {commits} commits");
+    assert!(before > 2 << 20, "{before}");
     faults.disarm();
     let mut pieces = 0;
-    for id in 130_000..130_064 {
+    for id in 90_000..90_064 {
         load_numbers(&database, table, id..id + 1);
         let after = held();
         assert!(after + PIECE > before, "{before} to {after} by one commit");
