@@ -90,6 +90,7 @@ pub use vacuum::{AutovacuumOptions, TableGarbage, Vacuumed};
 pub use work::LiveWork;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -236,12 +237,13 @@ impl Database {
     }
 
     pub fn begin(&self, isolation: Isolation) -> Transaction {
-        Transaction::new(self, isolation, Holder::Transaction(None))
+        Transaction::new(self, isolation, Holder::Transaction(None), Arc::default())
     }
 
-    /// A transaction of the session with this number, which `hither.snapshots` tells.
-    pub fn begin_for(&self, isolation: Isolation, session: i32) -> Transaction {
-        Transaction::new(self, isolation, Holder::Transaction(Some(session)))
+    /// A transaction of the session with this number, which `hither.snapshots` tells. Its own number is in `announced` as
+    /// soon as it has one, and stays there when it ends.
+    pub fn begin_for(&self, isolation: Isolation, session: i32, announced: &Arc<AtomicU64>) -> Transaction {
+        Transaction::new(self, isolation, Holder::Transaction(Some(session)), announced.clone())
     }
 
     /// Locks of tables, and what is waited for.

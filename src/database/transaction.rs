@@ -11,6 +11,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::catalog::{self, Catalog, Edit, Oid};
 use crate::database::Database;
@@ -145,6 +146,8 @@ pub struct Transaction {
     pub(super) work: Option<Work>,
     /// The number that the work has or is going to have, once somebody asked for it.
     number: Option<TxnId>,
+    /// Where others see it; 0 before.
+    announced: Arc<AtomicU64>,
     /// Whether a statement has started.
     started: bool,
     /// Whether its commit is acknowledged only when it is on disk.
@@ -160,7 +163,13 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    pub(super) fn new(database: &Database, isolation: Isolation, holder: Holder) -> Transaction {
+    pub(super) fn new(
+        database: &Database,
+        isolation: Isolation,
+        holder: Holder,
+        announced: Arc<AtomicU64>,
+    ) -> Transaction {
+        announced.store(0, Ordering::Relaxed);
         let core = database.core().clone();
         let (version, snapshot) = newest(&core, holder);
         let (catalog, begun) = (version.catalog.clone(), version.catalog.clone());
@@ -175,6 +184,7 @@ impl Transaction {
             catalog,
             work: None,
             number: None,
+            announced,
             started: false,
             deferred: DeferredKeys::default(),
             waits_for_disk: true,
@@ -192,7 +202,10 @@ impl Transaction {
     /// The number, which is greater than those that were assigned before.
     pub fn assigned_id(&mut self) -> TxnId {
         let (work, core) = (&self.work, &self.core);
-        *self.number.get_or_insert_with(|| work.as_ref().map_or_else(|| core.new_txn(), |work| work.txn))
+        let number =
+            *self.number.get_or_insert_with(|| work.as_ref().map_or_else(|| core.new_txn(), |work| work.txn));
+        self.announced.store(number.0, Ordering::Relaxed);
+        number
     }
 
     pub fn isolation(&self) -> Isolation {
@@ -327,12 +340,17 @@ impl Transaction {
     }
 
     pub(super) fn work(&mut self) -> &mut Work {
-        let (core, number) = (&self.core, self.number);
+        let (core, number, announced) = (&self.core, self.number, &self.announced);
         let session = match self.holder {
             Holder::Transaction(session) => session,
             _ => None,
         };
-        self.work.get_or_insert_with(|| Work::new(number.unwrap_or_else(|| core.new_txn()), session))
+        self.work.get_or_insert_with(|| {
+            let number = number.unwrap_or_else(|| core.new_txn());
+            // Before it locks anything.
+            announced.store(number.0, Ordering::Relaxed);
+            Work::new(number, session)
+        })
     }
 
     /// Locks the table for changes of its rows, and returns the pen for it.

@@ -17,6 +17,7 @@ use crate::functions::value::{Definition, functions as build, lenient, lenient_s
 use crate::types::arrow::errors::from_arrow;
 use crate::types::cast::type_of;
 use crate::types::dimensions::{DIMENSIONS_MAX, are_alike, extent, flat, into_flat, shape, too_many};
+use crate::types::sort_key::of_equals;
 use crate::types::{Look, Value, text as texts};
 
 /// What unnest() makes rows of: the elements of all dimensions.
@@ -31,6 +32,8 @@ pub const PLACE: &str = "hither_place";
 pub const WHOLE: &str = "hither_whole";
 /// What is between two places in each dimension.
 pub const SLICE: &str = "hither_slice";
+/// What stands around the aggregate that `array(SELECT ...)` becomes.
+pub const ARRAY_OR_EMPTY: &str = "hither_array_or_empty";
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     build(definitions())
@@ -386,7 +389,7 @@ pub fn uneven() -> Error {
     Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, message)
 }
 
-/// Equal and not NULL, whichever of the integer types they have.
+/// Equal and not NULL, as the operator `=` of their type has it; integers whichever of the types they have.
 fn equal(left: &Value, right: &Value) -> bool {
     let whole = |value: &Value| match value {
         Value::Int2(value) => Some(i64::from(*value)),
@@ -399,8 +402,20 @@ fn equal(left: &Value, right: &Value) -> bool {
         (Value::Numeric(a), Value::Numeric(b)) => a.compare(b).is_eq(),
         (left, right) => match (whole(left), whole(right)) {
             (Some(left), Some(right)) => left == right,
-            _ => left == right,
+            _ => left == right || looks_vary(left) && of_equals(left) == of_equals(right),
         },
+    }
+}
+
+/// Whether equal values of its type may look different: `1.0` and `1` in a document, a month and 30 days, two NaNs.
+fn looks_vary(value: &Value) -> bool {
+    use Value::{Float4, Float8, Halfvec, Interval, Jsonb, Multirange, Range, Record, Sparsevec, Vector};
+    match value {
+        Float4(number) => number.is_nan(),
+        Float8(number) => number.is_nan(),
+        Halfvec(_) | Interval(_) | Jsonb(_) | Multirange(_) | Range(_) | Record(_) | Sparsevec(_)
+        | Vector(_) => true,
+        _ => false,
     }
 }
 

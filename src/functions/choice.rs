@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray, IntervalMonthDayNanoArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, IntervalMonthDayNanoArray};
 use arrow::compute::kernels::nullif::nullif;
 use arrow::compute::{cast, interleave};
 use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, IntervalMonthDayNanoType, IntervalUnit};
@@ -22,11 +22,9 @@ use datafusion::logical_expr::{
 use crate::functions::citext::are_citext;
 use crate::functions::dates::nanoseconds_of;
 use crate::functions::scalar::{answer, no_such_function, rows_of};
-use crate::functions::vector::wants_sort_key;
-use crate::functions::{decimal, sort_keys, vector};
-use crate::types::arrow::errors::external;
-use crate::types::arrow::{metadata, type_of_data_type, value_at};
-use crate::types::{Type, Value};
+use crate::functions::{decimal, sort_keys};
+use crate::types::Type;
+use crate::types::arrow::metadata;
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     let choice = |inner: Arc<ScalarUDF>| {
@@ -123,27 +121,22 @@ impl ScalarUDFImpl for Choice {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let of_intervals = args.args.iter().any(|arg| matches!(arg.data_type(), DataType::Interval(_)));
-        let of_keys = args.args.iter().any(|arg| has_keys(&arg.data_type()));
+        let of_keys = args.args.iter().any(|arg| sort_keys::are_needed(&arg.data_type()));
         match self.name() {
-            "greatest" | "least" if of_keys => by_key(self.name(), &args),
             "greatest" | "least" | "nullif" if of_intervals => by_length(self.name(), &args),
+            "greatest" | "least" if of_keys => by_key(self.name(), &args),
             "nullif" if args.args[0].data_type().is_floating() => null_if_equal(&args),
-            "nullif" if args.args[0].data_type() == decimal::any() => null_if_equal_number(&args),
+            "nullif" if of_keys => null_if_equal_key(&args),
             _ => self.inner.invoke_with_args(args),
         }
     }
 }
 
-/// Types whose values are compared by keys: their own bytes order otherwise.
-fn has_keys(ty: &DataType) -> bool {
-    wants_sort_key(ty) || matches!(ty, DataType::LargeUtf8 | DataType::List(_) | DataType::BinaryView)
-}
-
-/// Vectors, documents and arrays are compared by their keys.
+/// Vectors, documents, arrays and records are compared by their keys.
 fn by_key(function: &str, args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
     let (rows, constant) = rows_of(args);
     let columns = args.args.iter().map(|arg| arg.to_array(rows)).collect::<Result<Vec<ArrayRef>>>()?;
-    let keys = columns.iter().map(keys_of).collect::<Result<Vec<ArrayRef>>>()?;
+    let keys = columns.iter().map(sort_keys::of_values).collect::<Result<Vec<ArrayRef>>>()?;
     let wanted = if function == "greatest" { Ordering::Greater } else { Ordering::Less };
     // Of a row of NULLs the first one.
     let chosen: Vec<(usize, usize)> = (0..rows)
@@ -156,28 +149,6 @@ fn by_key(function: &str, args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
         .collect();
     let columns: Vec<&dyn Array> = columns.iter().map(AsRef::as_ref).collect();
     answer(interleave(&columns, &chosen)?, constant)
-}
-
-fn keys_of(column: &ArrayRef) -> Result<ArrayRef> {
-    if column.data_type() == &DataType::LargeUtf8 {
-        let texts = column.as_string::<i64>().iter();
-        let key = |text: Option<&str>| text.map(sort_keys::document).transpose();
-        let keys = texts.map(key).collect::<crate::error::Result<BinaryArray>>().map_err(external)?;
-        return Ok(Arc::new(keys));
-    }
-    if let DataType::List(_) = column.data_type() {
-        let ty = type_of_data_type(column.data_type());
-        let key = |row: usize| {
-            let array = value_at(column, row, &ty).map_err(external)?;
-            Ok((array != Value::Null).then(|| sort_keys::array(&array)))
-        };
-        let keys = (0..column.len()).map(key).collect::<Result<BinaryArray>>()?;
-        return Ok(Arc::new(keys));
-    }
-    if *column.data_type() == decimal::any() {
-        return sort_keys::of_numbers(column);
-    }
-    vector::sort_keys(column)
 }
 
 /// `nullif` of floats: -0 equals 0, and NaN itself.
@@ -193,11 +164,11 @@ fn null_if_equal(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
     answer(nullif(&first, &equal)?, constant)
 }
 
-/// `nullif` of numbers, which are compared by their keys.
-fn null_if_equal_number(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+/// `nullif` of what is compared by keys.
+fn null_if_equal_key(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
     let (rows, constant) = rows_of(args);
     let (first, second) = (args.args[0].to_array(rows)?, args.args[1].to_array(rows)?);
-    let (left, right) = (sort_keys::of_numbers(&first)?, sort_keys::of_numbers(&second)?);
+    let (left, right) = (sort_keys::of_values(&first)?, sort_keys::of_values(&second)?);
     let pairs = left.as_binary::<i32>().iter().zip(right.as_binary::<i32>());
     let equal: BooleanArray = pairs.map(|(a, b)| Some(a? == b?)).collect();
     answer(nullif(&first, &equal)?, constant)

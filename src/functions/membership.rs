@@ -104,15 +104,25 @@ fn holds_numbers(ty: &DataType) -> bool {
     }
 }
 
-/// In what an array's elements and a value are compared where numbers are among them: their keys, for `1.0` is `1`, or
-/// double precision.
+/// In what an array's elements and a value are compared where equal ones may differ: their keys, for `1.0` is `1` and a
+/// month 30 days, or double precision.
 fn settled(array: &DataType, value: &DataType) -> Option<fn(&ArrayRef) -> Result<ArrayRef>> {
     let DataType::List(item) = array else { return None };
+    if [item.data_type(), value].into_iter().all(|ty| sort_keys::are_needed(ty) && !decimal::is_numeric(ty)) {
+        return Some(sort_keys::of_elements);
+    }
+    if item.data_type() == value && value.is_floating() {
+        return Some(sort_keys::of_elements);
+    }
     let common = common(item.data_type(), value)?;
     if common == decimal::any() {
         return Some(sort_keys::of_numbers);
     }
-    (holds_numbers(array) || holds_numbers(value)).then_some(doubles::of_numbers)
+    (holds_numbers(array) || holds_numbers(value)).then_some(as_doubles)
+}
+
+fn as_doubles(column: &ArrayRef) -> Result<ArrayRef> {
+    sort_keys::of_elements(&doubles::of_numbers(column)?)
 }
 
 fn by_keys(mut args: ScalarFunctionArgs) -> Result<ScalarFunctionArgs> {

@@ -9,7 +9,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, IntervalMonthDayNanoArray, ListArray,
 };
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Float32Type, Float64Type};
+use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, IntervalMonthDayNanoType, IntervalUnit};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF};
 
 use crate::codec::key;
@@ -17,6 +17,9 @@ use crate::functions::dates::{interval_key, nanoseconds_of};
 use crate::functions::decimal::{self, Numbers, is_numeric};
 use crate::functions::scalar::{Function, answer, no_such_function, rows_of};
 use crate::functions::value::{functions as build, strict};
+use crate::functions::vector::{self, wants_sort_key};
+use crate::types::arrow::errors::external;
+use crate::types::arrow::{type_of_data_type, value_at};
 pub use crate::types::sort_key::{array, document};
 use crate::types::{Type, Value};
 
@@ -66,9 +69,13 @@ fn one_float(name: &str, given: &[DataType]) -> datafusion::common::Result<Vec<D
 
 fn float_key(args: &ScalarFunctionArgs) -> datafusion::common::Result<ColumnarValue> {
     let (rows, constant) = rows_of(args);
-    let column = args.args[0].to_array(rows)?;
+    answer(of_floats(&args.args[0].to_array(rows)?), constant)
+}
+
+/// The keys of a column of floats.
+fn of_floats(column: &ArrayRef) -> ArrayRef {
     // The sum of -0 and 0 is 0.
-    let keys: ArrayRef = match column.data_type() {
+    match column.data_type() {
         DataType::Float32 => Arc::new(
             column
                 .as_primitive::<Float32Type>()
@@ -79,8 +86,7 @@ fn float_key(args: &ScalarFunctionArgs) -> datafusion::common::Result<ColumnarVa
                 .as_primitive::<Float64Type>()
                 .unary::<_, Float64Type>(|x| if x.is_nan() { f64::NAN } else { x + 0.0 }),
         ),
-    };
-    answer(keys, constant)
+    }
 }
 
 fn one_number(name: &str, given: &[DataType]) -> datafusion::common::Result<Vec<DataType>> {
@@ -129,6 +135,48 @@ pub fn of_numbers(column: &ArrayRef) -> datafusion::common::Result<ArrayRef> {
         }
     }
     Ok(Arc::new(keys.finish()))
+}
+
+/// Whether equal values of a type may differ in Arrow, so that they are compared by [`of_values`].
+pub fn are_needed(ty: &DataType) -> bool {
+    wants_sort_key(ty)
+        || matches!(ty, DataType::LargeUtf8 | DataType::List(_) | DataType::Struct(_) | DataType::Interval(_))
+        || *ty == decimal::any()
+}
+
+/// The keys of a column: of documents, arrays, records, intervals, numbers, floats or vectors.
+pub fn of_values(column: &ArrayRef) -> datafusion::common::Result<ArrayRef> {
+    match column.data_type() {
+        ty if wants_sort_key(ty) => vector::sort_keys(column),
+        ty if ty.is_floating() => Ok(of_floats(column)),
+        DataType::LargeUtf8 => {
+            let key = |text: Option<&str>| text.map(document).transpose();
+            let keys = column.as_string::<i64>().iter().map(key);
+            let keys = keys.collect::<crate::error::Result<BinaryArray>>().map_err(external)?;
+            Ok(Arc::new(keys))
+        }
+        DataType::List(_) | DataType::Struct(_) => {
+            let ty = type_of_data_type(column.data_type());
+            let key = |row: usize| {
+                let value = value_at(column, row, &ty).map_err(external)?;
+                Ok((value != Value::Null).then(|| array(&value)))
+            };
+            Ok(Arc::new((0..column.len()).map(key).collect::<datafusion::common::Result<BinaryArray>>()?))
+        }
+        DataType::Interval(_) => {
+            let intervals = cast(column, &DataType::Interval(IntervalUnit::MonthDayNano))?;
+            Ok(of_intervals(intervals.as_primitive::<IntervalMonthDayNanoType>()))
+        }
+        _ => of_numbers(column),
+    }
+}
+
+/// The keys of what stands in arrays, as arrays, and of a value beside them.
+pub fn of_elements(column: &ArrayRef) -> datafusion::common::Result<ArrayRef> {
+    match column.as_list_opt::<i32>() {
+        Some(list) if !wants_sort_key(column.data_type()) => of_items(list, of_values),
+        _ => of_values(column),
+    }
 }
 
 /// The keys of a column of intervals: their lengths, where a month is thirty days and a day is 24 hours.

@@ -22,6 +22,7 @@ use datafusion::logical_expr::{
 };
 
 use crate::error::{Error, SqlState};
+use crate::functions::sort_keys::FLOAT;
 use crate::functions::vector::{SORT_KEY, wants_sort_key};
 use crate::functions::{decimal, sort_keys};
 use crate::planner::characters;
@@ -184,6 +185,50 @@ pub fn of_list(subject: &Expr, list: &mut [Expr], schema: &DFSchema) {
     }
 }
 
+/// `x IN (...)` of floats and vectors, whose zeros are equal whatever their signs, which Arrow's are not. Constants stay so
+/// that an index can answer: a zero among them stands there with both signs.
+pub fn of_zeros(subject: &mut Expr, list: &mut Vec<Expr>, schema: &DFSchema) {
+    let sides = std::iter::once(&*subject).chain(&*list);
+    let types: Vec<DataType> = sides.filter_map(|side| side.get_type(schema).ok()).collect();
+    if types.len() <= list.len() {
+        return;
+    }
+    let all = |is: &dyn Fn(&DataType) -> bool| types.iter().all(|ty| is(ty) || ty.is_null());
+    let key = match () {
+        () if types.iter().any(DataType::is_floating) && all(&|ty| ty.is_floating() || ty.is_integer()) => {
+            FLOAT
+        }
+        () if types.iter().any(wants_sort_key) && all(&wants_sort_key) => SORT_KEY,
+        () => return,
+    };
+    if key == FLOAT && list.iter().all(|item| matches!(item, Expr::Literal(..))) {
+        let other = list.iter().find_map(other_zero);
+        list.extend(other.map(|zero| Expr::Literal(zero, None)));
+        return;
+    }
+    for (side, ty) in std::iter::once(subject).chain(list).zip(types) {
+        if ty.is_floating() || wants_sort_key(&ty) {
+            *side = call(key, vec![std::mem::take(side)]);
+        }
+    }
+}
+
+/// Of a zero, the one with the other sign.
+fn other_zero(item: &Expr) -> Option<ScalarValue> {
+    match item {
+        Expr::Literal(ScalarValue::Float64(Some(zero)), _) if *zero == 0.0 => {
+            Some(ScalarValue::Float64(Some(-zero)))
+        }
+        Expr::Literal(ScalarValue::Float32(Some(zero)), _) if *zero == 0.0 => {
+            Some(ScalarValue::Float32(Some(-zero)))
+        }
+        Expr::Literal(ScalarValue::Int32(Some(0)) | ScalarValue::Int64(Some(0)), _) => {
+            Some(ScalarValue::Float64(Some(-0.0)))
+        }
+        _ => None,
+    }
+}
+
 fn as_real(value: &ScalarValue) -> Result<ScalarValue> {
     if decimal::is_numeric(&value.data_type()) {
         let number = decimal::of_scalar(value)?;
@@ -232,11 +277,15 @@ pub fn settle<'e>(sides: impl IntoIterator<Item = &'e mut Expr>, schema: &DFSche
     Ok(())
 }
 
-/// The subject and the values of `CASE x WHEN`. DataFusion looks constants up in a table that it cannot make of uuids:
-/// their bytes are compared.
+/// The subject and the values of `CASE x WHEN`. DataFusion looks constants up in a table, which it cannot make of uuids, so
+/// that their bytes are compared, and in which zeros of floats differ by their signs.
 pub fn of_case<'e>(sides: impl IntoIterator<Item = &'e mut Expr>, schema: &DFSchema) {
     for side in sides {
-        if !side.get_type(schema).is_ok_and(|ty| matches!(ty, DataType::FixedSizeBinary(_))) {
+        let ty = side.get_type(schema);
+        if ty.as_ref().is_ok_and(DataType::is_floating) {
+            *side = call(FLOAT, vec![std::mem::take(side)]);
+        }
+        if !ty.is_ok_and(|ty| matches!(ty, DataType::FixedSizeBinary(_))) {
             continue;
         }
         *side = match std::mem::take(side) {

@@ -58,6 +58,10 @@ pub struct ExplainOptions {
     pub recall: bool,
     /// Which settings are not as they come.
     pub settings: bool,
+    /// What it writes to the log.
+    pub wal: bool,
+    /// A plan that knows no values of parameters.
+    pub generic: bool,
     pub format: Format,
 }
 
@@ -72,6 +76,8 @@ impl Default for ExplainOptions {
             summary: false,
             recall: false,
             settings: false,
+            wal: false,
+            generic: false,
             format: Format::Text,
         }
     }

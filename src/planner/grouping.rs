@@ -2,58 +2,23 @@
 //!
 //! What is grouped by is computed below the aggregate first, under the name the planner knows it by, so that later rules
 //! may change the expression and not the name; GROUPING() is asked of the columns.
-//!
-//! An aggregate in a subquery that reads columns of an outer query alone is one over the outer query's groups
-//! (<https://www.postgresql.org/docs/17/sql-expressions.html#SYNTAX-AGGREGATES>), and not supported.
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, Result};
 use datafusion::logical_expr::{Aggregate, Expr, GroupingSet, LogicalPlan, Projection};
-
-use crate::error::{Error, SqlState};
-use crate::functions::COLLECT;
-use crate::types::arrow::errors::external;
 
 /// The plan with grouping sets of columns only.
 pub fn of_columns(plan: LogicalPlan) -> Result<LogicalPlan> {
     let settled = plan.transform_up_with_subqueries(|node| match node {
-        LogicalPlan::Aggregate(aggregate) => {
-            aggregate.aggr_expr.iter().try_for_each(check_level)?;
-            match has_computed_set(&aggregate) {
-                true => settle(aggregate).map(Transformed::yes),
-                false => Ok(Transformed::no(LogicalPlan::Aggregate(aggregate))),
-            }
-        }
+        LogicalPlan::Aggregate(aggregate) => match has_computed_set(&aggregate) {
+            true => settle(aggregate).map(Transformed::yes),
+            false => Ok(Transformed::no(LogicalPlan::Aggregate(aggregate))),
+        },
         node => Ok(Transformed::no(node)),
     })?;
     Ok(settled.data)
-}
-
-/// 0A000 for an aggregate that belongs to an outer query.
-fn check_level(aggregate: &Expr) -> Result<()> {
-    // Rows of ARRAY(SELECT ...) are of that query, whatever they are.
-    if matches!(aggregate, Expr::AggregateFunction(call) if call.func.name() == COLLECT) {
-        return Ok(());
-    }
-    let (mut reads_outer, mut reads_own) = (false, false);
-    aggregate.apply(|part| {
-        match part {
-            Expr::OuterReferenceColumn(..) => reads_outer = true,
-            // What a subquery reads is not looked at.
-            Expr::Column(_) | Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) => {
-                reads_own = true;
-            }
-            _ => {}
-        }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    if reads_outer && !reads_own {
-        let message = "aggregate functions of columns of an outer query are not supported";
-        return Err(external(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message)));
-    }
-    Ok(())
 }
 
 fn has_computed_set(aggregate: &Aggregate) -> bool {

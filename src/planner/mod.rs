@@ -81,6 +81,8 @@ pub mod operators;
 pub mod order;
 // Where output columns come from.
 pub mod origin;
+// Aggregates that belong to a query around, refused.
+pub mod outer_aggregates;
 // The types of parameters that the client left open.
 pub mod parameters;
 // PostgreSQL's types for literals and parameters.

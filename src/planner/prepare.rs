@@ -367,6 +367,7 @@ pub fn prepare_expr(
                     list.into_iter().map(|item| take_type(item, &expr, schema)).collect::<Result<_>>()?;
                 comparison::of_list(&expr, &mut list, schema);
                 comparison::settle(std::iter::once(expr.as_mut()).chain(&mut list), schema)?;
+                comparison::of_zeros(&mut expr, &mut list, schema);
                 in_lists::settle(&mut list);
                 Transformed::yes(Expr::InList(InList { expr, list, negated }))
             }

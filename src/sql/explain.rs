@@ -32,6 +32,9 @@ impl Session {
             Ast::Execute { .. } => (Plan::Utility, Vec::new()),
             ast => {
                 let made = self.make(ast, catalog, declared)?;
+                if explain.options.generic && !made.param_types.is_empty() {
+                    return Err(Error::unsupported("EXPLAIN (GENERIC_PLAN) of a statement with parameters"));
+                }
                 (Plan::Explain(Arc::new(made.plan), explain.options), made.param_types)
             }
         };
@@ -60,6 +63,9 @@ impl Session {
         options: ExplainOptions,
         params: Vec<Value>,
     ) -> Result<Response> {
+        if options.wal && !matches!(plan, Plan::Query(_)) {
+            return Err(Error::unsupported("EXPLAIN (WAL) of a statement that changes or locks rows"));
+        }
         let mut explanation = match plan {
             Plan::Staged(staged) => self.explain_staged(staged, options, &params).await?,
             plan => self.explain_one(plan, options, &params).await?,

@@ -29,12 +29,13 @@ pub fn explain(w: &mut Words) -> Parsed<Ast> {
     Ok(Ast::Explain(Box::new(Explain { options, statement })))
 }
 
-/// `(ANALYZE, FORMAT JSON, ...)`: PostgreSQL's options, and RECALL. There are no shared buffers to count, so BUFFERS
-/// and WAL add no lines, as in PostgreSQL when nothing was touched.
+/// `(ANALYZE, FORMAT JSON, ...)`: PostgreSQL's options, and RECALL. There are no shared buffers to count, so BUFFERS adds no
+/// lines, as in PostgreSQL where none was touched; neither does WAL of a statement that only reads. A plan
+/// without parameters is a generic one.
 fn explain_options(w: &mut Words) -> Parsed<ExplainOptions> {
     let mut options = ExplainOptions::default();
     let (mut timing, mut summary) = (None, None);
-    let (mut generic, mut wal) = (false, false);
+    let (mut wal, mut serialize) = (false, None);
     w.parenthesised(|w| {
         let Some(option) = w.word() else { return w.unexpected("an option") };
         match option.as_str() {
@@ -44,7 +45,7 @@ fn explain_options(w: &mut Words) -> Parsed<ExplainOptions> {
             "TIMING" => timing = Some(boolean_option(w, "timing")?),
             "SUMMARY" => summary = Some(boolean_option(w, "summary")?),
             "RECALL" => options.recall = boolean_option(w, "recall")?,
-            "GENERIC_PLAN" => generic = boolean_option(w, "generic_plan")?,
+            "GENERIC_PLAN" => options.generic = boolean_option(w, "generic_plan")?,
             "WAL" => wal = boolean_option(w, "wal")?,
             "SETTINGS" => options.settings = boolean_option(w, "settings")?,
             "BUFFERS" => {
@@ -54,7 +55,7 @@ fn explain_options(w: &mut Words) -> Parsed<ExplainOptions> {
                 return Err(Error::unsupported("EXPLAIN (MEMORY)").into());
             }
             "MEMORY" => {}
-            "SERIALIZE" => return Err(Error::unsupported("EXPLAIN (SERIALIZE)").into()),
+            "SERIALIZE" => serialize = serialized_as(w)?,
             "FORMAT" => {
                 let name = w.word().unwrap_or_default();
                 options.format = Format::named(&name).ok_or_else(|| {
@@ -72,16 +73,45 @@ fn explain_options(w: &mut Words) -> Parsed<ExplainOptions> {
         }
         Ok(())
     })?;
-    let needs_analyze = [("TIMING", timing == Some(true)), ("WAL", wal), ("RECALL", options.recall)];
+    let needs_analyze = [
+        ("WAL", wal),
+        ("TIMING", timing == Some(true)),
+        ("SERIALIZE", serialize.is_some()),
+        ("RECALL", options.recall),
+    ];
     if let Some((name, _)) = needs_analyze.iter().find(|(_, asked)| *asked && !options.analyze) {
         let message = format!("EXPLAIN option {name} requires ANALYZE");
         return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message).into());
     }
-    if generic && options.analyze {
+    if options.generic && options.analyze {
         let message = "EXPLAIN options ANALYZE and GENERIC_PLAN cannot be used together";
         return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message).into());
     }
+    if let Some(format) = serialize {
+        return Err(Error::unsupported(format!("EXPLAIN (SERIALIZE {format})")).into());
+    }
+    options.wal = wal;
     options.timing = timing.unwrap_or(options.analyze);
     options.summary = summary.unwrap_or(options.analyze);
     Ok(options)
+}
+
+/// The format that SERIALIZE names, if it asks for one.
+fn serialized_as(w: &mut Words) -> Parsed<Option<&'static str>> {
+    let text = match w.peek() {
+        Token::Comma | Token::RParen | Token::EOF => return Ok(Some("TEXT")),
+        Token::Word(word) => word.value.clone(),
+        Token::SingleQuotedString(text) => text.clone(),
+        _ => return w.unexpected("a format"),
+    };
+    w.advance();
+    match text.as_str() {
+        text if text.eq_ignore_ascii_case("none") || text.eq_ignore_ascii_case("off") => Ok(None),
+        text if text.eq_ignore_ascii_case("text") => Ok(Some("TEXT")),
+        text if text.eq_ignore_ascii_case("binary") => Ok(Some("BINARY")),
+        _ => {
+            let message = format!("unrecognized value for EXPLAIN option \"serialize\": \"{text}\"");
+            Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message).into())
+        }
+    }
 }

@@ -34,6 +34,7 @@ use crate::planner::inline::inline;
 use crate::planner::names;
 use crate::planner::once;
 use crate::planner::order;
+use crate::planner::outer_aggregates;
 use crate::planner::parameters::{parameter_fields, parameter_types};
 use crate::planner::prepare::prepare;
 use crate::planner::set_operations::counted;
@@ -149,6 +150,7 @@ fn plan_named(query: &ast::Query, context: &PlanContext, targets: &[Type], alias
     let statement = ast::Statement::Query(Box::new(query));
     let resolver = Names::new(context);
     let (raw, param_types) = with_parameter_types(&statement, &resolver, context, targets)?;
+    outer_aggregates::refuse(&raw).map_err(from_datafusion)?;
     let raw = of_columns(raw).and_then(counted).and_then(order::settle);
     let raw = raw.map_err(from_datafusion)?;
     let plan = prepare(raw, &param_types).and_then(unnest).and_then(inline).map_err(from_datafusion)?;

@@ -16,6 +16,7 @@
 //! PostgreSQL.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::locks::{AdvisoryKey, Mode, Resource, SeenAdvisory, SeenLock};
@@ -70,20 +71,19 @@ fn of_database(engine: &Engine) -> Vec<ReportRow> {
 pub fn blocking(databases: &Databases, process_id: i32) -> Vec<i32> {
     let mut blocking = Vec::new();
     for (_, engine) in databases.engines() {
-        // Looking at what sessions do may have to wait for them.
-        if !engine.seats.sessions().iter().any(|session| session.process_id() == process_id) {
+        let sessions = engine.seats.sessions();
+        let Some(waiting) = sessions.iter().find(|session| session.process_id() == process_id) else {
             continue;
-        }
-        let seats = seats(&engine);
-        let Some(seat) = seats.iter().find(|seat| seat.session.process_id() == process_id) else { continue };
-        let pid_of = |is: &dyn Fn(&Seat) -> bool| {
-            seats.iter().find(|seat| is(seat)).map(|seat| seat.session.process_id())
         };
-        for blocker in seat.txn.map(|txn| engine.database.lock_blockers(txn)).unwrap_or_default() {
-            blocking.extend(pid_of(&|seat| seat.txn == Some(blocker)));
+        let pid_of = |is: &dyn Fn(&Shared) -> bool| {
+            sessions.iter().find(|session| is(session)).map(|session| session.process_id())
+        };
+        // One that has ended waits for nothing and is in nobody's way.
+        for blocker in number_of(waiting).map(|txn| engine.database.lock_blockers(txn)).unwrap_or_default() {
+            blocking.extend(pid_of(&|session| number_of(session) == Some(blocker)));
         }
-        for owner in engine.advisory.blockers(seat.session.advisory_owner()) {
-            blocking.extend(pid_of(&|seat| seat.session.advisory_owner() == owner));
+        for owner in engine.advisory.blockers(waiting.advisory_owner()) {
+            blocking.extend(pid_of(&|session| session.advisory_owner() == owner));
         }
     }
     blocking
@@ -94,12 +94,19 @@ fn seats(engine: &Engine) -> Vec<Seat> {
     const PATIENCE: Duration = Duration::from_millis(10);
     let seat = |session: Arc<Shared>| {
         // One that does something is in a transaction.
-        let open = session.transaction.try_lock_for(PATIENCE);
-        let is_open = open.as_ref().is_none_or(|transaction| transaction.is_some());
-        let txn = open.and_then(|transaction| transaction.as_ref()?.id());
+        let is_open = session.transaction.try_lock_for(PATIENCE).is_none_or(|open| open.is_some());
+        let txn = number_of(&session).filter(|_| is_open);
         Seat { session, is_open, txn }
     };
     engine.seats.sessions().into_iter().map(seat).collect()
+}
+
+/// The number of a session's transaction, or of the last one that had one.
+fn number_of(session: &Shared) -> Option<TxnId> {
+    match session.transaction_number.load(Ordering::Relaxed) {
+        0 => None,
+        number => Some(TxnId(number)),
+    }
 }
 
 impl Seat {

@@ -47,6 +47,8 @@ pub struct Shared {
     pub activity: Activity,
     pub settings: Mutex<Settings>,
     pub transaction: Mutex<Option<Transaction>>,
+    /// The number of the transaction, or of the last one, for who cannot wait for its statement; 0 without one.
+    pub transaction_number: Arc<AtomicU64>,
     pub timings: Mutex<Timings>,
     sequences: Mutex<SequencesUsed>,
     /// Large objects that the transaction has open.
@@ -84,6 +86,7 @@ impl Shared {
             activity: Activity::default(),
             settings: Mutex::new(settings),
             transaction: Mutex::new(None),
+            transaction_number: Arc::default(),
             timings: Mutex::default(),
             sequences: Mutex::default(),
             descriptors: Mutex::default(),

@@ -105,7 +105,8 @@ impl Session {
         let isolation = self.isolation()?;
         let mut transaction = self.shared.transaction.lock();
         let (database, session) = (&self.shared.engine.database, self.shared.process_id());
-        transaction.get_or_insert_with(|| database.begin_for(isolation, session)).start_statement();
+        let number = &self.shared.transaction_number;
+        transaction.get_or_insert_with(|| database.begin_for(isolation, session, number)).start_statement();
         drop(transaction);
         self.pin()
     }

@@ -8,7 +8,7 @@ use tokio_postgres::types::Type;
 
 use crate::frames::{Raw, frame, query};
 use crate::queries::Vector;
-use crate::{House, state};
+use crate::{House, message, state};
 
 async fn table(house: &House) -> Client {
     let client = house.connect().await;
@@ -270,5 +270,22 @@ fn what_a_change_returns_is_copied() {
         let copy = "COPY (DELETE FROM t RETURNING id) TO STDOUT";
         let error = client.batch_execute(copy).await.expect_err("read only");
         assert_eq!(error.code().map(|code| code.code()), Some("25006"));
+    });
+}
+
+#[test]
+fn rows_without_columns_are_empty_lines() {
+    House::new().run(async |house| {
+        let client = house.connect().await;
+        client.batch_execute("CREATE TABLE bare ()").await.expect("a table");
+        for (options, data) in [("", "\n\n"), ("WITH (FORMAT csv)", "\n")] {
+            let copy = format!("COPY bare FROM STDIN {options}");
+            let lines = data.len() as u64;
+            assert_eq!(copy_in(&client, &copy, data, 1).await.expect("rows"), lines, "{options}");
+        }
+        let error = copy_in(&client, "COPY bare FROM STDIN", "x\n", 1).await.expect_err("no column for it");
+        assert_eq!((state(&error), message(&error)), ("22P04", "extra data after last expected column"));
+        assert_eq!(copy_out(&client, "COPY bare TO STDOUT").await, "\n\n\n");
+        assert_eq!(copy_out(&client, "COPY bare TO STDOUT WITH (FORMAT csv)").await, "\n\n\n");
     });
 }

@@ -168,3 +168,42 @@ fn sessions_see_and_end_each_other() {
         );
     });
 }
+
+#[test]
+fn who_is_in_the_way_is_told_while_it_works() {
+    House::new().run(async |house| {
+        let (main, holder, waiting) = (house.connect().await, house.connect().await, house.connect().await);
+        main.batch_execute("CREATE TABLE held (id int PRIMARY KEY, n int); CREATE TABLE filled (n int)")
+            .await
+            .expect("tables");
+        main.batch_execute("INSERT INTO held VALUES (1, 0)").await.expect("a row");
+        let pid = async |client: &Client| texts(client, "SELECT pg_backend_pid()").await[0][0].clone();
+        let (holds, waits) = (pid(&holder).await.expect("a number"), pid(&waiting).await.expect("a number"));
+        holder.batch_execute("BEGIN; UPDATE held SET n = 1").await.expect("a lock");
+        let blocking = format!("SELECT pg_blocking_pids({waits})");
+        let (_, _, answers) = tokio::join!(
+            async { waiting.batch_execute("UPDATE held SET n = 2").await.expect("a change") },
+            async {
+                let long = "INSERT INTO filled SELECT * FROM generate_series(1, 400000)";
+                holder.batch_execute(long).await.expect("rows");
+                holder.batch_execute("COMMIT").await.expect("a commit");
+            },
+            async {
+                let mut answers = Vec::new();
+                // The first may come before the wait begins.
+                while answers.is_empty() || answers.last() == Some(&format!("{{{holds}}}")) {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    let answer = texts(&main, &blocking).await[0][0].clone().expect("an array");
+                    if !answers.is_empty() || answer != "{}" {
+                        answers.push(answer);
+                    }
+                }
+                answers
+            }
+        );
+        // It was told until the wait was over, and not for a moment only.
+        let rows = texts(&main, "SELECT count(*) FROM filled").await;
+        assert_eq!(rows, [[Some("400000".to_owned())]], "after {} answers", answers.len());
+        assert!(answers.len() > 5, "{answers:?}");
+    });
+}

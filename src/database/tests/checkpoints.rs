@@ -112,7 +112,7 @@ impl World {
         let (fs, faults) = FaultyFs::new(memory.clone());
         let database = Database::open(fs, Path::new("/db"), options).unwrap();
         let table = create_t(&database);
-        let mut open = database.begin_for(Isolation::ReadCommitted, 77);
+        let mut open = database.begin_for(Isolation::ReadCommitted, 77, &Arc::default());
         let own = create_u(&mut open, "u");
         insert(&mut open, own, &[(1, "first"), (2, "second")]);
         insert(&mut open, table, &[(-1, "mine")]);

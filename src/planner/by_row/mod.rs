@@ -28,6 +28,8 @@
 pub mod body;
 // Subqueries in expressions.
 pub mod function;
+// Which subqueries in expressions joins may stand for.
+mod joinable;
 // Subqueries in FROM.
 pub mod lateral;
 // IN as a value.
@@ -36,7 +38,7 @@ mod membership;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{DFSchema, DFSchemaRef, Result};
 use datafusion::logical_expr::expr::{Exists, Placeholder};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Expr, LogicalPlan};
@@ -54,10 +56,11 @@ use function::{Kind, function};
 /// row; `parameters` is how many the statement has.
 pub fn optimise(plan: LogicalPlan, parameters: usize, environment: &Arc<Environment>) -> Result<LogicalPlan> {
     let state = environment.state();
+    let plan = joinable::settle(plan)?;
     let plan = lateral::rewrite(plan, parameters, environment, false)?;
     let plan = membership::rewrite(plan, parameters, environment)?;
     let plan = correlated_names::settle(plan)?;
-    let tried = if asks_of_groups(&plan)? { None } else { Some(state.optimize(&plan)) };
+    let tried = if joinable::has_others(&plan)? { None } else { Some(state.optimize(&plan)) };
     let optimised = match tried {
         Some(Ok(optimised)) if !remains(&optimised)? && is_sound(&optimised)? => optimised,
         refused => {
@@ -70,27 +73,6 @@ pub fn optimise(plan: LogicalPlan, parameters: usize, environment: &Arc<Environm
         }
     };
     knn::rewrite(optimised, state)
-}
-
-/// Whether a subquery as a value has a condition above an aggregate of all its rows that names the outer row:
-/// `(SELECT count(*) ... HAVING o.x > 1)`. In a join of its making DataFusion would count 0 rows where there is none.
-fn asks_of_groups(plan: &LogicalPlan) -> Result<bool> {
-    let is_of_groups = |node: &LogicalPlan| match node {
-        LogicalPlan::Filter(filter) => {
-            Ok(is_of_all_rows(&filter.input) && filter.predicate.exists(is_outer)?)
-        }
-        _ => Ok(false),
-    };
-    let asks = |expr: &Expr| match expr {
-        Expr::ScalarSubquery(subquery) => subquery.subquery.exists(is_of_groups),
-        _ => Ok(false),
-    };
-    let mut found = false;
-    plan.apply_with_subqueries(|node| {
-        found = has(node, asks)?;
-        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-    })?;
-    Ok(found)
 }
 
 /// Whether a node's expressions have one that is asked for.
@@ -181,36 +163,68 @@ fn rewrite(plan: LogicalPlan, parameters: usize, environment: &Arc<Environment>)
 }
 
 /// A plan with columns of the rows around it as parameters, numbered after the statement's, and what those columns are
-/// to a node over `schema`: its columns, or those of a query further out. Its own subqueries are functions by now.
+/// to a node over `schema`: its columns, or those of a query further out.
 fn parametrised(plan: LogicalPlan, schema: &DFSchema, parameters: usize) -> Result<(LogicalPlan, Vec<Expr>)> {
-    let mut outer: Vec<Expr> = Vec::new();
-    let plan = plan.transform_up_with_subqueries(|node| {
-        let names = NamePreserver::new(&node);
-        node.map_expressions(|expr| {
-            let name = names.save(&expr);
-            let expr = expr.transform_up(|expr| {
-                let Expr::OuterReferenceColumn(field, column) = &expr else {
-                    return Ok(Transformed::no(expr));
-                };
-                let argument = match schema.has_column(column) {
-                    true => Expr::Column(column.clone()),
-                    false => expr.clone(),
-                };
-                let place = outer.iter().position(|known| *known == argument).unwrap_or_else(|| {
-                    outer.push(argument);
-                    outer.len() - 1
-                });
-                let id = format!("${}", parameters + place + 1);
-                // What is read from a cell may be NULL.
-                let field = Arc::new(field.as_ref().clone().with_nullable(true));
-                let placeholder = Placeholder::new_with_field(id, Some(field));
-                Ok(Transformed::yes(Expr::Placeholder(placeholder)))
-            })?;
-            Ok(expr.update_data(|expr| name.restore(expr)))
-        })?
-        .map_data(LogicalPlan::recompute_schema)
-    })?;
-    Ok((plan.data, outer))
+    let mut found = Found { schema, parameters, outer: Vec::new(), around: Vec::new() };
+    let plan = found.plan(plan)?;
+    Ok((plan.data, found.outer))
+}
+
+/// The columns of outer rows that a plan names.
+struct Found<'a> {
+    schema: &'a DFSchema,
+    parameters: usize,
+    outer: Vec<Expr>,
+    /// What the subqueries of the plan itself may name: those are columns of its own rows.
+    around: Vec<DFSchemaRef>,
+}
+
+impl Found<'_> {
+    fn plan(&mut self, plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+        let depth = self.around.len();
+        // The right side of a join may be LATERAL.
+        let is_join = matches!(plan, LogicalPlan::Join(_));
+        let plan = plan.map_children(|input| {
+            let input = self.plan(input)?;
+            if is_join {
+                self.around.push(Arc::clone(input.data.schema()));
+            }
+            Ok(input)
+        })?;
+        self.around.truncate(depth);
+        self.around.push(Arc::new(input_schema(&plan.data)));
+        let plan = plan.transform_data(|plan| plan.map_subqueries(|subquery| self.plan(subquery)))?;
+        self.around.pop();
+        plan.transform_data(|node| {
+            let names = NamePreserver::new(&node);
+            node.map_expressions(|expr| {
+                let name = names.save(&expr);
+                let expr = expr.transform_up(|expr| Ok(self.parameter(expr)))?;
+                Ok(expr.update_data(|expr| name.restore(expr)))
+            })?
+            .map_data(LogicalPlan::recompute_schema)
+        })
+    }
+
+    /// A column of an outer row as a parameter.
+    fn parameter(&mut self, expr: Expr) -> Transformed<Expr> {
+        let Expr::OuterReferenceColumn(field, column) = &expr else { return Transformed::no(expr) };
+        if self.around.iter().any(|schema| schema.has_column(column)) {
+            return Transformed::no(expr);
+        }
+        let argument = match self.schema.has_column(column) {
+            true => Expr::Column(column.clone()),
+            false => expr.clone(),
+        };
+        let place = self.outer.iter().position(|known| *known == argument).unwrap_or_else(|| {
+            self.outer.push(argument);
+            self.outer.len() - 1
+        });
+        let id = format!("${}", self.parameters + place + 1);
+        // What is read from a cell may be NULL.
+        let field = Arc::new(field.as_ref().clone().with_nullable(true));
+        Transformed::yes(Expr::Placeholder(Placeholder::new_with_field(id, Some(field))))
+    }
 }
 
 /// What `work` comes to, on a thread of its own: this one may be inside a runtime, which must not wait.

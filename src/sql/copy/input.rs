@@ -239,7 +239,9 @@ impl CopyInState {
     /// of its column, ON_ERROR may want no more than to know which.
     fn fill(&mut self, row: &mut [Value]) -> Result<Option<BadField>> {
         let count = self.fields.len();
-        if count > self.columns.len() {
+        // Of a table without columns a row is an empty line.
+        let is_row_of_none = self.columns.is_empty() && self.decoder.line().is_some_and(<[u8]>::is_empty);
+        if count > self.columns.len() && !is_row_of_none {
             let error = bad_format("extra data after last expected column");
             return Err(error.context(self.line_context()));
         }

@@ -175,7 +175,7 @@ fn materialized_views(execution: &Execution, rows: &mut Rows) -> Result<()> {
         rows.add(cells! {
             schemaname: &table.schema, matviewname: &table.name, matviewowner: OWNER,
             hasindexes: catalog.indexes_of(table.oid).next().is_some(), ispopulated: materialized.populated,
-            definition: view_definition(&materialized.query, execution),
+            definition: view_definition(table.oid, execution),
         });
     }
     Ok(())
@@ -184,7 +184,7 @@ fn materialized_views(execution: &Execution, rows: &mut Rows) -> Result<()> {
 fn views(execution: &Execution, rows: &mut Rows) -> Result<()> {
     for view in execution.session.catalog().views() {
         rows.add(cells! {
-            schemaname: &view.schema, viewname: &view.name, definition: view_definition(&view.query, execution),
+            schemaname: &view.schema, viewname: &view.name, definition: view_definition(view.oid, execution),
         });
     }
     for view in listed_views().filter(|view| view.relation.kind == 'v') {

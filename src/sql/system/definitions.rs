@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast;
 
 use crate::catalog::{
-    Catalog, Constraint, ConstraintKind, Domain, DomainCheck, Index, IndexMethod, ReferentialAction,
+    Catalog, Constraint, ConstraintKind, Domain, DomainCheck, Index, IndexMethod, Oid, ReferentialAction,
     StoredQuery, Table,
 };
 use crate::error::Result;
@@ -17,6 +17,7 @@ use crate::sql::search_words;
 use crate::sql::system::deparse;
 use crate::sql::system::names::{qualified, quote_ident, regclass_out};
 use crate::sql::system::types::is_default_opclass;
+use crate::sql::system::view_columns;
 use crate::sql::visit;
 use crate::sql::words::fold;
 use crate::types::Value;
@@ -46,16 +47,30 @@ fn vector_options(index: &Index) -> Vec<(&'static str, String)> {
 }
 
 /// The query of a view as pg_get_viewdef() shows it: indented by one, a clause a line, with a semicolon.
-pub fn view_definition(query: &StoredQuery, execution: &Execution) -> String {
-    match as_seen(&query.sql, execution) {
+/// None of what is no view.
+pub fn view_definition(view: Oid, execution: &Execution) -> Option<String> {
+    let catalog = execution.session.catalog();
+    if let Some(view) = catalog.view_by_oid(view) {
+        let columns: Vec<&str> = view.columns.iter().map(|column| column.name.as_str()).collect();
+        return Some(query_definition(&view.query, &columns, execution));
+    }
+    let table = catalog.table_by_oid(view)?;
+    let columns: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
+    let materialized = table.materialized.as_ref()?;
+    Some(query_definition(&materialized.query, &columns, execution))
+}
+
+fn query_definition(query: &StoredQuery, columns: &[&str], execution: &Execution) -> String {
+    match as_seen(&query.sql, columns, execution) {
         Ok(seen) => format!(" {};", relation_words::shown(search_words::shown(seen))),
         Err(_) => format!(" {};", query.sql),
     }
 }
 
-/// A stored query without the schemas that the search path leads to.
-fn as_seen(sql: &str, execution: &Execution) -> Result<String> {
+/// A stored query with the names of its columns, without the schemas that the search path leads to.
+fn as_seen(sql: &str, columns: &[&str], execution: &Execution) -> Result<String> {
     let mut query = dialect::parse_query(sql)?;
+    view_columns::name(&mut query, columns);
     let (catalog, path) = (execution.session.catalog(), execution.session.search_path());
     let is_seen = |schema: &str, name: &str| {
         let first = path.iter().find(|schema| catalog.relation(schema, name).is_some());

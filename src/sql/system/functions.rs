@@ -182,9 +182,7 @@ fn descriptions() -> Vec<Arc<ScalarUDF>> {
         // Of things that do not exist here.
         strict "pg_get_viewdef" Type::Text => |execution, args| {
             let view = relation(execution, &args[0])?;
-            let catalog = execution.session.catalog();
-            let found = catalog.stored_queries().find(|(oid, _)| *oid == view);
-            Ok(Value::from(found.map(|(_, query)| view_definition(query, execution))))
+            Ok(Value::from(view_definition(view, execution)))
         };
         strict "pg_get_ruledef" Type::Text => |_, _| Ok(Value::Null);
         strict "pg_get_triggerdef" Type::Text => |_, _| Ok(Value::Null);

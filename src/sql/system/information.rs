@@ -407,7 +407,7 @@ fn views(execution: &Execution, rows: &mut Rows) -> Result<()> {
         let changeable = yes(changeable_columns(view, &catalog).is_some());
         rows.add(cells! {
             table_catalog: &database, table_schema: &view.schema, table_name: &view.name,
-            view_definition: super::definitions::view_definition(&view.query, execution), check_option: "NONE",
+            view_definition: super::definitions::view_definition(view.oid, execution), check_option: "NONE",
             is_updatable: changeable, is_insertable_into: changeable, is_trigger_updatable: "NO", is_trigger_deletable: "NO",
             is_trigger_insertable_into: "NO",
         });

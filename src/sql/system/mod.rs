@@ -51,6 +51,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 mod types;
+mod view_columns;
 mod zones;
 
 pub(crate) use definitions::{index_definition, is_hidden};

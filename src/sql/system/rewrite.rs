@@ -500,18 +500,43 @@ impl VisitorMut for CountExists {
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         let Expr::Exists { subquery, negated } = expr else { return ControlFlow::Continue(()) };
+        let cuts = subquery.fetch.is_some() || subquery.limit_clause.as_ref().is_some_and(|l| !keeps_one(l));
         let SetExpr::Select(select) = subquery.body.as_mut() else { return ControlFlow::Continue(()) };
-        if !is_plain(select) {
+        if cuts || !is_plain(select) || !select.projection.iter().all(makes_no_rows) {
             return ControlFlow::Continue(());
         }
         select.projection = vec![SelectItem::UnnamedExpr(count_rows())];
-        subquery.order_by = None;
+        (subquery.order_by, subquery.limit_clause) = (None, None);
         let op = if *negated { BinaryOperator::Eq } else { BinaryOperator::Gt };
         let zero = Expr::value(Value::Number("0".to_owned(), false));
         let subquery = Expr::Subquery(subquery.clone());
         *expr =
             Expr::Nested(Box::new(Expr::BinaryOp { left: Box::new(subquery), op, right: Box::new(zero) }));
         ControlFlow::Continue(())
+    }
+}
+
+/// Whether a limit lets by the first row, if there is one.
+fn keeps_one(limit: &LimitClause) -> bool {
+    let LimitClause::LimitOffset { limit, offset: None, limit_by } = limit else { return false };
+    let is_some = |limit: &Expr| match limit {
+        Expr::Value(value) => {
+            matches!(&value.value, Value::Number(count, _) if count.parse::<u64>().is_ok_and(|count| count > 0))
+        }
+        _ => false,
+    };
+    limit_by.is_empty() && limit.as_ref().is_none_or(is_some)
+}
+
+/// Whether an item of a list is as often there as there are rows below: a call might be of an aggregate or of a function
+/// that returns a set.
+fn makes_no_rows(item: &SelectItem) -> bool {
+    match item {
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
+            matches!(expr, Expr::Value(_) | Expr::Identifier(_) | Expr::CompoundIdentifier(_))
+        }
+        SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => true,
+        SelectItem::ExprWithAliases { .. } => false,
     }
 }
 

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::*;
 
 use super::{call, is_aggregate, prefixed_items, unqualified, yields_nothing};
+use crate::functions::arrays::ARRAY_OR_EMPTY;
 use crate::sql::set_functions::is_array_of_set;
 use crate::sql::trees::{alias_of, derived, query_from};
 use crate::sql::visit;
@@ -38,7 +39,7 @@ pub fn array_of(query: &Query) -> Expr {
         }
         *item = aggregate;
     }
-    call("hither_array_or_empty", vec![Expr::Subquery(Box::new(query))])
+    call(ARRAY_OR_EMPTY, vec![Expr::Subquery(Box::new(query))])
 }
 
 /// Whether an aggregate in the select list would see the rows of the query, in any order it asks for.
@@ -90,7 +91,7 @@ fn array_of_rows(query: &Query) -> Expr {
     let alias = TableAlias { columns, ..alias_of(Ident::new("array_items")) };
     let rows = derived(false, query.clone(), alias);
     let outer = query_from(vec![SelectItem::UnnamedExpr(aggregate)], rows);
-    call("hither_array_or_empty", vec![Expr::Subquery(Box::new(outer))])
+    call(ARRAY_OR_EMPTY, vec![Expr::Subquery(Box::new(outer))])
 }
 
 /// `ORDER BY 1` inside an aggregate names the expression itself.
