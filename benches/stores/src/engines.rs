@@ -84,6 +84,10 @@ impl Work for Rows {
         records.push(Record::Data { txn: self.txn, storage: TREE, changes: &self.changes });
         records.push(Record::Commit { txn: self.txn, time: None });
     }
+
+    fn waits_for_disk(&self) -> bool {
+        true
+    }
 }
 
 struct IntoTree(Arc<Tree>);
