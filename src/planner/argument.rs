@@ -25,10 +25,32 @@ use crate::types::cast::{Context, context};
 /// An argument of this type; `function` and `types` are those of the function called, `position` counts from 0.
 pub fn function(ty: Type, function: &str, types: Vec<Type>, position: usize) -> Arc<ScalarUDF> {
     let name = format!("argument {position} of {function}");
+    made(name, ty, function, types, position, false)
+}
+
+/// The same in the query of a call in FROM, where it stands for a parameter: a constant to that query.
+pub fn of_query(ty: Type, function: &str, types: Vec<Type>, position: usize) -> Arc<ScalarUDF> {
+    let name = format!("parameter {position} of {function}");
+    made(name, ty, function, types, position, true)
+}
+
+fn made(
+    name: String,
+    ty: Type,
+    function: &str,
+    types: Vec<Type>,
+    position: usize,
+    of_query: bool,
+) -> Arc<ScalarUDF> {
     let signature = Signature::user_defined(Volatility::Immutable);
     let returns = Arc::new(field(&name, &ty, true));
     let call = Call { function: function.to_owned(), types, position };
-    Arc::new(ScalarUDF::from(Argument { name, ty, call, returns, signature }))
+    Arc::new(ScalarUDF::from(Argument { name, ty, call, of_query, returns, signature }))
+}
+
+/// Whether a call stands for a parameter of the query that it is in.
+pub fn is_of_query(call: &ScalarFunction) -> bool {
+    call.func.inner().downcast_ref::<Argument>().is_some_and(|argument| argument.of_query)
 }
 
 /// The type a call gives its argument, if it is one of these.
@@ -76,6 +98,7 @@ struct Argument {
     name: String,
     ty: Type,
     call: Call,
+    of_query: bool,
     returns: FieldRef,
     signature: Signature,
 }

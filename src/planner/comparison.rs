@@ -193,24 +193,30 @@ pub fn of_zeros(subject: &mut Expr, list: &mut Vec<Expr>, schema: &DFSchema) {
     if types.len() <= list.len() {
         return;
     }
-    let all = |is: &dyn Fn(&DataType) -> bool| types.iter().all(|ty| is(ty) || ty.is_null());
-    let key = match () {
-        () if types.iter().any(DataType::is_floating) && all(&|ty| ty.is_floating() || ty.is_integer()) => {
-            FLOAT
-        }
-        () if types.iter().any(wants_sort_key) && all(&wants_sort_key) => SORT_KEY,
-        () => return,
-    };
+    let Some(key) = zeros_key(&types.iter().collect::<Vec<_>>()) else { return };
     if key == FLOAT && list.iter().all(|item| matches!(item, Expr::Literal(..))) {
         let other = list.iter().find_map(other_zero);
         list.extend(other.map(|zero| Expr::Literal(zero, None)));
         return;
     }
     for (side, ty) in std::iter::once(subject).chain(list).zip(types) {
-        if ty.is_floating() || wants_sort_key(&ty) {
-            *side = call(key, vec![std::mem::take(side)]);
-        }
+        *side = of_zero(std::mem::take(side), &ty, key);
     }
+}
+
+/// The function whose results are equal where values of these types are: those of floats and vectors have two zeros.
+fn zeros_key(types: &[&DataType]) -> Option<&'static str> {
+    let any = |is: fn(&DataType) -> bool| types.iter().any(|ty| is(ty));
+    let all = |is: fn(&DataType) -> bool| types.iter().all(|ty| is(ty) || ty.is_null());
+    match () {
+        () if any(DataType::is_floating) && all(|ty| ty.is_floating() || ty.is_integer()) => Some(FLOAT),
+        () if any(wants_sort_key) && all(wants_sort_key) => Some(SORT_KEY),
+        () => None,
+    }
+}
+
+fn of_zero(side: Expr, ty: &DataType, key: &str) -> Expr {
+    if ty.is_floating() || wants_sort_key(ty) { call(key, vec![side]) } else { side }
 }
 
 /// Of a zero, the one with the other sign.
@@ -374,9 +380,17 @@ pub fn of_subquery(mut member: InSubquery, schema: &DFSchema) -> Result<InSubque
     let (qualifier, field) = inner.schema().qualified_field(0);
     let mut column = Expr::Column(Column::new(qualifier.cloned(), field.name()));
     if !citext::settle_each(vec![(member.expr.as_mut(), schema), (&mut column, inner.schema())])? {
-        let Some(common) = common(&[given.clone(), found.clone()]) else { return Ok(member) };
-        *member.expr = compared(*member.expr, &given, common);
-        column = compared(column, &found, common);
+        match (common(&[given.clone(), found.clone()]), zeros_key(&[&given, &found])) {
+            (Some(common), _) => {
+                *member.expr = compared(*member.expr, &given, common);
+                column = compared(column, &found, common);
+            }
+            (None, Some(key)) => {
+                *member.expr = of_zero(*member.expr, &given, key);
+                column = of_zero(column, &found, key);
+            }
+            (None, None) => return Ok(member),
+        }
     }
     let shown = column.alias_qualified(qualifier.cloned(), field.name());
     let subquery = LogicalPlan::Projection(Projection::try_new(vec![shown], inner)?);

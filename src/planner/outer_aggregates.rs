@@ -13,6 +13,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Subquery};
 use crate::error::{Error, SqlState};
 use crate::functions::COLLECT;
 use crate::functions::arrays::ARRAY_OR_EMPTY;
+use crate::planner::argument;
 use crate::types::arrow::errors::external;
 
 /// 0A000 where there is one.
@@ -137,6 +138,8 @@ fn outer_columns(expr: &Expr, own: &DFSchema, say: impl Fn(&Column) -> bool) -> 
         match part {
             Expr::Column(_) => names_own = true,
             Expr::OuterReferenceColumn(_, column) => outer.push(say(column)),
+            // What a parameter of a SQL function is, its query does not see.
+            Expr::ScalarFunction(call) if argument::is_of_query(call) => return Ok(TreeNodeRecursion::Jump),
             part => {
                 for column in subquery_of(part).into_iter().flat_map(|subquery| &subquery.outer_ref_columns) {
                     match column {

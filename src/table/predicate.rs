@@ -30,6 +30,7 @@ use crate::distance::Metric;
 use crate::error::{Error, SqlState};
 use crate::functions::citext::KEY;
 use crate::functions::ranges;
+use crate::functions::sort_keys::FLOAT;
 use crate::index::bitmap::{ColumnIndex, Predicate};
 use crate::index::inverted::{Found, Question};
 use crate::log::StorageId;
@@ -750,11 +751,24 @@ fn column_beside(subject: &Expr, value: &Expr, provider: &TableSourceProvider) -
         let ty = data_type(&provider.definition().stored_column(column)?.ty);
         return (found == DataType::Binary && (is_numeric(&ty) || ty.is_signed_integer())).then_some(column);
     }
+    if let (Some(subject), Some(_)) = (float_of_key(subject), float_of_key(value)) {
+        // Keys of indexes are of the same zero, too.
+        let column = column_of(subject, provider)?;
+        return (found == data_type(&provider.definition().stored_column(column)?.ty)).then_some(column);
+    }
     let subject = if is_numeric(&found) { before_widening(subject, provider) } else { subject };
     let (column, folded) = kept_column(subject, provider)?;
     let ty = &provider.definition().stored_column(column)?.ty;
     let as_kept = folded == (*ty == Type::Citext);
     (as_kept && found == data_type(ty) || is_numeric(&found) && is_numeric(&data_type(ty))).then_some(column)
+}
+
+/// The float that the expression is the key of, for which `-0` is `0`.
+fn float_of_key(expr: &Expr) -> Option<&Expr> {
+    match expr {
+        Expr::ScalarFunction(call) if call.func.name() == FLOAT => call.args.first(),
+        _ => None,
+    }
 }
 
 /// The same of the key of a citext, which is how such a column's values are kept in indexes; and whether it is one.

@@ -1,6 +1,6 @@
 //! Several databases on one server.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_postgres::{Client, NoTls};
 
@@ -190,8 +190,10 @@ fn who_is_in_the_way_is_told_while_it_works() {
             },
             async {
                 let mut answers = Vec::new();
+                let deadline = Instant::now() + Duration::from_secs(60);
                 // The first may come before the wait begins.
                 while answers.is_empty() || answers.last() == Some(&format!("{{{holds}}}")) {
+                    assert!(Instant::now() < deadline, "{answers:?}");
                     tokio::time::sleep(Duration::from_millis(20)).await;
                     let answer = texts(&main, &blocking).await[0][0].clone().expect("an array");
                     if !answers.is_empty() || answer != "{}" {

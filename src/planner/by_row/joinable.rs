@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Where that says something else, the subquery is run row by row. What EXISTS does not ask about, order and a LIMIT of
-//! one row or more, goes before.
+//! one row or more, goes before; one that reads no outer row has a LIMIT of one.
 
 use std::sync::Arc;
 
@@ -21,8 +21,8 @@ use datafusion::logical_expr::expr::{Exists, InSubquery};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{
-    BinaryExpr, Cast, Distinct, Expr, ExprSchemable, FetchType, Filter, JoinType, Limit, LogicalPlan,
-    Operator, SkipType, Subquery,
+    Aggregate, BinaryExpr, Cast, Distinct, Expr, ExprSchemable, FetchType, Filter, JoinType, Limit,
+    LogicalPlan, LogicalPlanBuilder, Operator, SkipType, Subquery,
 };
 
 use crate::planner::by_row::{has, is_of_all_rows, is_outer};
@@ -56,8 +56,14 @@ fn settle_exists(exists: Exists) -> Result<Transformed<Expr>> {
     let Some(plan) = settled.data else {
         return Ok(Transformed::yes(Expr::Literal(ScalarValue::Boolean(Some(negated)), None)));
     };
+    let is_of_itself = !finds(&plan, is_outer)?;
+    let plan = match is_of_itself {
+        true => LogicalPlanBuilder::from(plan).limit(0, Some(1))?.build()?,
+        false => plan,
+    };
     let subquery = Subquery { subquery: Arc::new(plan), ..subquery };
-    Ok(Transformed::new_transformed(Expr::Exists(Exists { subquery, negated }), settled.transformed))
+    let is_changed = settled.transformed || is_of_itself;
+    Ok(Transformed::new_transformed(Expr::Exists(Exists { subquery, negated }), is_changed))
 }
 
 /// A plan that has a row where this one has; none where it never has.
@@ -112,10 +118,10 @@ fn finds(plan: &LogicalPlan, wanted: impl Fn(&Expr) -> Result<bool>) -> Result<b
 fn is_joinable(expr: &Expr) -> Result<bool> {
     match expr {
         Expr::ScalarSubquery(subquery) => {
-            Ok(!asks_of_groups(&subquery.subquery)? && says_the_same(&subquery.subquery, true)?)
+            Ok(!asks_of_groups(&subquery.subquery)? && says_the_same(&subquery.subquery, Above::Value)?)
         }
         Expr::Exists(Exists { subquery, .. }) | Expr::InSubquery(InSubquery { subquery, .. }) => {
-            says_the_same(&subquery.subquery, false)
+            says_the_same(&subquery.subquery, Above::Rows)
         }
         _ => Ok(true),
     }
@@ -132,9 +138,18 @@ fn asks_of_groups(plan: &LogicalPlan) -> Result<bool> {
     })
 }
 
-/// Whether the conditions of a plan that name the outer row may stand above it. A value is joined from the left, and
-/// DataFusion knows what an aggregate of no rows is.
-fn says_the_same(plan: &LogicalPlan, is_value: bool) -> Result<bool> {
+/// What stands between a plan and the row around it.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Above {
+    /// Nothing that makes one row of several: the subquery is a value, joined from the left, and DataFusion knows what an
+    /// aggregate of no rows is.
+    Value,
+    /// It does not know so below another aggregate, DISTINCT or a join, nor in a semi join.
+    Rows,
+}
+
+/// Whether the conditions of a plan that name the outer row may stand above it.
+pub(super) fn says_the_same(plan: &LogicalPlan, above: Above) -> Result<bool> {
     if !reads_outer(plan) {
         return Ok(true);
     }
@@ -148,24 +163,30 @@ fn says_the_same(plan: &LogicalPlan, is_value: bool) -> Result<bool> {
         | LogicalPlan::Distinct(Distinct::All(_)) => true,
         // A condition of one side would take the limits of the other with it.
         LogicalPlan::Join(join) => join.join_type == JoinType::Inner && !plan.exists(is_limit)?,
-        LogicalPlan::Aggregate(aggregate) => match aggregate.group_expr.as_slice() {
-            [] => is_value && has_one_group(&aggregate.input)?,
-            groups => {
-                let is_set = groups.iter().any(|group| matches!(group, Expr::GroupingSet(_)));
-                !is_set && has_one_group(&aggregate.input)?
-            }
-        },
+        LogicalPlan::Aggregate(aggregate) => {
+            (above == Above::Value || !aggregate.group_expr.is_empty()) && has_same_groups(aggregate)?
+        }
         _ => false,
     };
     if !own {
         return Ok(false);
     }
+    let above = match plan {
+        LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(_) | LogicalPlan::Join(_) => Above::Rows,
+        _ => above,
+    };
     for input in plan.inputs() {
-        if !says_the_same(input, is_value)? {
+        if !says_the_same(input, above)? {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+/// Whether an aggregate has the groups of each outer row by itself, when it has been given those columns to group by.
+fn has_same_groups(aggregate: &Aggregate) -> Result<bool> {
+    let is_set = aggregate.group_expr.iter().any(|group| matches!(group, Expr::GroupingSet(_)));
+    Ok(!is_set && has_one_group(&aggregate.input)?)
 }
 
 /// Whether the rows of an outer row are one group once the columns that it is compared with are grouped by: equal

@@ -34,6 +34,7 @@ use parking_lot::Mutex;
 use crate::error::Error;
 use crate::planner::bindings::{Bindings, Execution, OuterRows};
 use crate::planner::by_row::body::{Body, Shown};
+use crate::planner::by_row::joinable::{Above, says_the_same};
 use crate::planner::by_row::{optimise, parametrised, rewrite as rewrite_subqueries};
 use crate::planner::environment::Environment;
 use crate::types::arrow::errors::external;
@@ -92,7 +93,7 @@ pub fn rewrite(
 }
 
 /// Whether the right side of a join names columns of the left.
-fn reads_left(join: &Join) -> Result<bool> {
+pub(super) fn reads_left(join: &Join) -> Result<bool> {
     let right = match join.right.as_ref() {
         LogicalPlan::SubqueryAlias(alias) => alias.input.as_ref(),
         right => right,
@@ -132,7 +133,7 @@ fn is_joinable(body: &LogicalPlan) -> Result<bool> {
         | LogicalPlan::EmptyRelation(_) => true,
         _ => false,
     };
-    Ok(!body.exists(|node| Ok(!plain(node)))?)
+    Ok(!body.exists(|node| Ok(!plain(node)))? && says_the_same(body, Above::Value)?)
 }
 
 impl Lateral {

@@ -182,11 +182,13 @@ struct Found<'a> {
 impl Found<'_> {
     fn plan(&mut self, plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         let depth = self.around.len();
-        // The right side of a join may be LATERAL.
-        let is_join = matches!(plan, LogicalPlan::Join(_));
+        let is_lateral = match &plan {
+            LogicalPlan::Join(join) => lateral::reads_left(join)?,
+            _ => false,
+        };
         let plan = plan.map_children(|input| {
             let input = self.plan(input)?;
-            if is_join {
+            if is_lateral {
                 self.around.push(Arc::clone(input.data.schema()));
             }
             Ok(input)

@@ -205,7 +205,8 @@ impl CopyInState {
     }
 
     fn check_header(&self) -> Result<()> {
-        let (got, expected) = (self.fields.len(), self.columns.len());
+        let got = if self.is_row_of_none() { 0 } else { self.fields.len() };
+        let expected = self.columns.len();
         if got != expected {
             return Err(bad_format(format!(
                 "wrong number of fields in header line: got {got}, expected {expected}"
@@ -226,6 +227,11 @@ impl CopyInState {
         Ok(())
     }
 
+    /// Of a table without columns a row, or a header, is an empty line.
+    fn is_row_of_none(&self) -> bool {
+        self.columns.is_empty() && self.decoder.line().is_some_and(<[u8]>::is_empty)
+    }
+
     /// Whether making rows takes the session's transaction.
     fn needs_session(&self) -> bool {
         !self.defaults.is_empty()
@@ -239,9 +245,7 @@ impl CopyInState {
     /// of its column, ON_ERROR may want no more than to know which.
     fn fill(&mut self, row: &mut [Value]) -> Result<Option<BadField>> {
         let count = self.fields.len();
-        // Of a table without columns a row is an empty line.
-        let is_row_of_none = self.columns.is_empty() && self.decoder.line().is_some_and(<[u8]>::is_empty);
-        if count > self.columns.len() && !is_row_of_none {
+        if count > self.columns.len() && !self.is_row_of_none() {
             let error = bad_format("extra data after last expected column");
             return Err(error.context(self.line_context()));
         }

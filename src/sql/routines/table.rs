@@ -64,7 +64,7 @@ pub fn source(
     }
     let typed = arguments.into_iter().zip(function.argument_types()).enumerate();
     let typed = typed.map(|(position, (argument, ty))| {
-        let carrier = argument::function(ty, &function.name, function.argument_types(), position);
+        let carrier = argument::of_query(ty, &function.name, function.argument_types(), position);
         Expr::ScalarFunction(ScalarFunction::new_udf(carrier, vec![argument]))
     });
     let typed: Vec<Expr> = typed.collect();

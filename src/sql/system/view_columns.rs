@@ -14,7 +14,7 @@ use datafusion::sql::sqlparser::ast::{
 use crate::sql::column_names::name_of;
 use crate::sql::rewrite::folded;
 use crate::sql::system::names::quote_ident;
-use crate::sql::trees::{alias_of, computed, derived, lone_name, number, query_from};
+use crate::sql::trees::{alias_of, computed, derived, lone_name, number, query_from, unnested};
 use crate::sql::visit;
 
 /// What a query in FROM is called.
@@ -22,11 +22,19 @@ const QUERY: &str = "v";
 
 /// Gives the outputs of a query their names.
 pub fn name(query: &mut Query, columns: &[&str]) {
+    if matches!(query.body.as_ref(), SetExpr::Values(_)) && has_names_of_values(columns) {
+        return;
+    }
     let mut named = query.clone();
     *query = match name_items(&mut named, columns) {
         Some(()) => named,
         None => in_from(query.clone(), columns),
     };
+}
+
+/// The columns of VALUES are `column1`, `column2` and so on.
+fn has_names_of_values(columns: &[&str]) -> bool {
+    columns.iter().enumerate().all(|(place, name)| *name == format!("column{}", place + 1))
 }
 
 fn identifier(name: &str) -> Ident {
@@ -111,7 +119,7 @@ impl Names {
             Some(place) => {
                 let item = &self.items[place];
                 let is_output = lone_name(item).is_some_and(|column| self.new.contains(&folded(column)));
-                *key = match is_select && !is_output {
+                *key = match is_select && !is_output && !is_constant(item) {
                     true => item.clone(),
                     false => number(place + 1),
                 };
@@ -139,5 +147,14 @@ impl Names {
             })
         });
         found.into_iter().any(|found| found.is_break())
+    }
+}
+
+/// As a key, a number is a place, and another constant an error.
+fn is_constant(item: &Expr) -> bool {
+    match unnested(item) {
+        Expr::Value(_) => true,
+        Expr::UnaryOp { expr, .. } => is_constant(expr),
+        _ => false,
     }
 }
