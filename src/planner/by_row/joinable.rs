@@ -115,7 +115,8 @@ fn finds(plan: &LogicalPlan, wanted: impl Fn(&Expr) -> Result<bool>) -> Result<b
     Ok(found)
 }
 
-fn is_joinable(expr: &Expr) -> Result<bool> {
+/// Whether an expression is none that DataFusion would join to another result.
+pub fn is_joinable(expr: &Expr) -> Result<bool> {
     match expr {
         Expr::ScalarSubquery(subquery) => {
             Ok(!asks_of_groups(&subquery.subquery)? && says_the_same(&subquery.subquery, Above::Value)?)

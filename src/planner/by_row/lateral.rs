@@ -140,7 +140,8 @@ impl Lateral {
     fn new(join: Join, parameters: usize, environment: &Arc<Environment>) -> Result<Lateral> {
         let Join { left, right, on, filter, join_type, .. } = join;
         let outer = Arc::unwrap_or_clone(left);
-        let mut body = rewrite_subqueries(unwrapped(Arc::unwrap_or_clone(right)), parameters, environment)?;
+        let mut body =
+            rewrite_subqueries(unwrapped(Arc::unwrap_or_clone(right)), parameters, environment, true)?;
         // The condition of the join decides which rows of the body match, so it belongs there.
         let on = on.into_iter().map(|(left, right)| left.eq(right));
         if let Some(condition) = on.chain(filter).reduce(Expr::and) {

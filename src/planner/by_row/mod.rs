@@ -19,10 +19,10 @@
 //!     runs  SELECT id FROM items ORDER BY v <-> $1 LIMIT 5   with $1 = q.v
 //! ```
 //!
-//! That costs one execution for each outer row, as PostgreSQL's subplans and nested loops do, so a query is planned
-//! this way only when the other way is refused. The body is planned once, and its plan is run again and again
-//! ([`body`]), so a nearest-neighbour search in it uses the index for each row. Snapshots and parameters are those of
-//! the query around.
+//! That costs one execution for each outer row, as PostgreSQL's subplans and nested loops do, so it is done of those that
+//! no join stands for (`joinable.rs`), and of all in a query that DataFusion refuses otherwise. The body is planned once,
+//! and its plan is run again and again ([`body`]), so a nearest-neighbour search in it uses the index for each row.
+//! Snapshots and parameters are those of the query around.
 
 // A subquery's plan, run for one outer row after the other.
 pub mod body;
@@ -60,15 +60,18 @@ pub fn optimise(plan: LogicalPlan, parameters: usize, environment: &Arc<Environm
     let plan = lateral::rewrite(plan, parameters, environment, false)?;
     let plan = membership::rewrite(plan, parameters, environment)?;
     let plan = correlated_names::settle(plan)?;
-    let tried = if joinable::has_others(&plan)? { None } else { Some(state.optimize(&plan)) };
+    let tried = match joinable::has_others(&plan)? {
+        true => state.optimize(&rewrite(plan.clone(), parameters, environment, false)?),
+        false => state.optimize(&plan),
+    };
     let optimised = match tried {
-        Some(Ok(optimised)) if !remains(&optimised)? && is_sound(&optimised)? => optimised,
+        Ok(optimised) if !remains(&optimised)? && is_sound(&optimised)? => optimised,
         refused => {
-            let rewritten = rewrite(plan.clone(), parameters, environment)?;
-            match refused {
+            let rewritten = rewrite(plan.clone(), parameters, environment, true)?;
+            match rewritten == plan {
                 // Nothing was rewritten: the refusal stands.
-                Some(refused) if rewritten == plan => refused?,
-                _ => state.optimize(&rewritten)?,
+                true => refused?,
+                false => state.optimize(&rewritten)?,
             }
         }
     };
@@ -136,9 +139,15 @@ fn is_correlated(plan: &LogicalPlan) -> Result<bool> {
     plan.exists(|node| has(node, is_outer))
 }
 
-/// The plan with every correlated subquery as a function; `parameters` is how many the statement has.
-fn rewrite(plan: LogicalPlan, parameters: usize, environment: &Arc<Environment>) -> Result<LogicalPlan> {
-    let plan = lateral::rewrite(plan, parameters, environment, true)?;
+/// The plan with correlated subqueries as functions: with `all` every one of them, or else those that no join stands for;
+/// `parameters` is how many the statement has.
+fn rewrite(
+    plan: LogicalPlan,
+    parameters: usize,
+    environment: &Arc<Environment>,
+    all: bool,
+) -> Result<LogicalPlan> {
+    let plan = if all { lateral::rewrite(plan, parameters, environment, true)? } else { plan };
     // Innermost first, so that what a subquery says to the query around the one around it is an argument by then.
     let plan = plan.transform_up_with_subqueries(|node| {
         let schema = input_schema(&node);
@@ -146,6 +155,7 @@ fn rewrite(plan: LogicalPlan, parameters: usize, environment: &Arc<Environment>)
         let node = node.map_expressions(|expr| {
             let name = names.save(&expr);
             let expr = expr.transform_up(|expr| match expr {
+                expr if !all && joinable::is_joinable(&expr)? => Ok(Transformed::no(expr)),
                 Expr::ScalarSubquery(subquery) if is_correlated(&subquery.subquery)? => {
                     function(&subquery, Kind::Scalar, None, &schema, parameters, environment)
                 }
