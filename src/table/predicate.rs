@@ -751,8 +751,8 @@ fn column_beside(subject: &Expr, value: &Expr, provider: &TableSourceProvider) -
         let ty = data_type(&provider.definition().stored_column(column)?.ty);
         return (found == DataType::Binary && (is_numeric(&ty) || ty.is_signed_integer())).then_some(column);
     }
-    if let (Some(subject), Some(_)) = (float_of_key(subject), float_of_key(value)) {
-        // Keys of indexes are of the same zero, too.
+    if let Some(subject) = float_of_key(subject) {
+        // Keys of indexes have one zero, too.
         let column = column_of(subject, provider)?;
         return (found == data_type(&provider.definition().stored_column(column)?.ty)).then_some(column);
     }

@@ -56,8 +56,8 @@ pub fn shown(expr: &Expr) -> String {
         // A parameter.
         Expr::ScalarFunction(function) if function.name().starts_with('$') => function.name().to_owned(),
         Expr::ScalarFunction(function) => match (function.name(), function.args.as_slice()) {
-            // Numbers and citext are compared by their keys.
-            (sort_keys::NUMBER | citext::KEY, [value]) => shown(value),
+            // Numbers, floats and citext are compared by their keys.
+            (sort_keys::NUMBER | sort_keys::FLOAT | citext::KEY, [value]) => shown(value),
             (_, [value]) if let Some(ty) = type_noted(&function.func) => {
                 format!("({})::{}", shown(value), ty.bare())
             }
